@@ -50,7 +50,8 @@ class Federation:
     noise: Literal["site", "shared"] = "site"
     poisoned: Whole = 0  # sites, the first, whose updates are turned round and made far too long
     # of a site in a process of its own, which is the one that is here; ``study/federating.py`` sets these
-    add_up: Callable[[Array], Array] | None = field(default=None, repr=False, compare=False)  # the sum over all sites
+    # gives the sum over all sites; True where it is of values that were weighted, with the weight at the end
+    add_up: Callable[[Array, bool], Array] | None = field(default=None, repr=False, compare=False)
     charge: Callable[[Sequence[Spend]], object] = field(default=lambda spends: None, repr=False, compare=False)
     seed: int | None = None  # of the network that all begin with, where each draws chance of its own
     site_of: Mapping[str, str] = field(default_factory=dict)  # by subject
@@ -188,15 +189,14 @@ class Federation:
         if self._combine and not self.add_up and any(weights):
             rows = [(x, w) for x, w in zip(values, weights, strict=True) if w]
             return self._combine(np.stack([x for x, _ in rows]), np.array([w for _, w in rows]))
-        total = self.total(
-            [np.append(x * w, w) if w else np.zeros(len(x) + 1) for x, w in zip(values, weights, strict=True)]
-        )
+        packed = [np.append(x * w, w) if w else np.zeros(len(x) + 1) for x, w in zip(values, weights, strict=True)]
+        total = self.total(packed, weighted=True)
         return np.asarray(total[:-1] / total[-1] if total[-1] > 0 else values[0])
 
-    def total(self, values: Sequence[Array]) -> Array:
-        """Return the sum (D,) over all sites, those in other processes too."""
+    def total(self, values: Sequence[Array], *, weighted: bool = False) -> Array:
+        """Return the sum (D,) over all sites, those in other processes too; see ``add_up``."""
         if self.add_up:
-            return self.add_up(np.sum(values, axis=0))
+            return self.add_up(np.sum(values, axis=0), weighted)
         return secure_sum(values) if self.secure else np.asarray(np.sum(values, axis=0))
 
 

@@ -79,13 +79,10 @@ class FederatedPlan:
             raise OptionError(
                 "A plan needs expires = a date such as 2027-01-31, two classes or more, and wait_s above 0."
             )
-        if not (self.model.label and self.model.modalities):
-            raise OptionError("The [model] of a plan must name label and modalities, so that all sites read the same.")
-        if not hasattr(registry.create("personare.train", self.model.method, self.model.options), "federation"):
-            raise OptionError(f"{self.model.method} cannot be trained over sites. Take joint or private_head.")
-        rule = hasattr(registry.load("personare.federate", self.model.federation), "combine")
-        if self.model.noise != "site" or self.model.site_protocol or rule:
-            raise OptionError("Over a network sites share no noise, are as they are, and are averaged: take fedavg.")
+        if not (self.model.label and self.model.modalities and self.model.sites > 1):
+            raise OptionError("The [model] of a plan must say label, modalities, and how many sites are waited for.")
+        if self.model.site_protocol:
+            raise OptionError("Over a network sites are as they are: leave site_protocol out.")
 
     @property
     def study(self) -> StudyPlan:
@@ -172,10 +169,12 @@ class Node:
         note = {"plan": plan.text, "site": self.name, "run": run}
         self.ledger.append("released", [{"cohort": self.cohort.name, "purpose": "training", "detail": note}])
 
-        def learn(add_up: Callable[[Array], Array]) -> Any:
+        def learn(add_up: Callable[[Array, bool], Array]) -> Any:
             federation = Federation(
                 rounds=row.rounds,
-                algorithm=registry.create("personare.federate", row.federation, row.federation_options),
+                algorithm=row.algorithm,
+                secure=row.secure,
+                noise=row.noise,
                 add_up=add_up,
                 charge=lambda spends: study.charge(spends, inside),
                 seed=plan.seed,
@@ -199,18 +198,18 @@ class Node:
 class _Training:
     """Learns in a thread that waits whenever something must be added up, and hands out what this site adds."""
 
-    def __init__(self, row: ModelPlan, learn: Callable[[Callable[[Array], Array]], Any]) -> None:
+    def __init__(self, row: ModelPlan, learn: Callable[[Callable[[Array, bool], Array]], Any]) -> None:
         self._row = row
         self._place = 0  # how many sums there were
         self._offers: SimpleQueue[Any] = SimpleQueue()
         self._sums: SimpleQueue[Array] = SimpleQueue()
-        self._offer: Any = None  # numbers; at the end the model, or the error that ended it
+        self._offer: Any = None  # numbers, and if they are weighted; at the end the model, or the error that ended it
         self._site: Site | None = None  # of the sum that is added up now
         self._everybody: Mapping[int, PublicKeys] = {}
-        self._revealed = False
+        self._revealed, self._threshold = False, 0
 
-        def add_up(values: Array) -> Array:
-            self._offers.put(values)
+        def add_up(values: Array, weighted: bool) -> Array:
+            self._offers.put((values, weighted))
             return self._sums.get()
 
         def run() -> None:
@@ -230,10 +229,11 @@ class _Training:
             return Letter(here)
         if facts["ask"] == "share":
             self._everybody = {int(u): PublicKeys(**_bytes(keys)) for u, keys in facts["keys"].items()}
-            self._site.threshold = threshold_of(len(self._everybody))  # not what the server says
+            # not what the server says; nor ever fewer than before, whose shares of a noise suffice together
+            self._site.threshold = self._threshold = max(self._threshold, threshold_of(len(self._everybody)))
             return Letter({**here, "shares": _hex(self._site.shares(self._everybody))})
         if facts["ask"] == "mask":
-            return Letter(here, self._site.masked(quantized(self._offer, len(self._everybody))))
+            return Letter(here, self._site.masked(quantized(self._offer[0], len(self._everybody))))
         self._revealed = True
         sealed = {int(u): message for u, message in _bytes(facts["shares"]).items()}
         return Letter({**here, "shares": self._site.reveal(sealed, facts["stayed"])})
@@ -247,11 +247,11 @@ class _Training:
         if letter.facts["number"] != self._place:
             return Letter(here)
         self._waited_for()
-        if not isinstance(self._offer, np.ndarray):
+        if not isinstance(self._offer, tuple):
             spends, content = _file(self._offer, self._row)
             return Letter({**here, "offer": {"cost": [[spend.epsilon, spend.delta] for spend in spends]}}, content)
         if not self._row.secure:
-            return Letter({**here, "offer": {}}, self._offer)
+            return Letter({**here, "offer": {"weighted": self._offer[1]}}, self._offer[0])
         if self._revealed:
             raise PolicyError(
                 "A sum is added up once: of two, over other sites, the difference would be one site's own."
@@ -332,6 +332,7 @@ class Server:
     _late: Counter[int] = field(default_factory=Counter)
     _left: dict[str, str] = field(default_factory=dict)
     _sums: list[Array] = field(default_factory=list)
+    _threshold: int = 0  # of sites that must stay; never fewer than in an earlier sum
 
     def __call__(self, sites: Sequence[int]) -> Learned:
         """Learn with these sites.
@@ -366,8 +367,8 @@ class Server:
 
     @property
     def _fewest(self) -> int:
-        least = threshold_of(len(self._places))
-        return max(least, FEWEST_SITES) if self.plan.model.secure else max(least, 1)
+        few = FEWEST_SITES if self.plan.model.secure or hasattr(self.plan.model.algorithm, "combine") else 1
+        return max(threshold_of(len(self._places)), few)
 
     def _invitation(self) -> Letter:
         return Letter({"ask": "plan", "run": self.run, "plan": self.plan.text, "version": __version__})
@@ -437,7 +438,13 @@ class Server:
         return sorted(self._names).index(site) + 1
 
     def _plain(self, offers: Mapping[int, Letter]) -> Array:
-        return np.asarray(np.sum([letter.numbers for letter in offers.values()], axis=0))
+        """Return the sum of what sites have, or what a rule makes of weighted values, as if it weighed 1."""
+        rows = np.stack([letter.numbers for letter in offers.values()])
+        combine, weights = getattr(self.plan.model.algorithm, "combine", None), rows[:, -1]
+        if not (combine and weights.any() and all(letter.facts["offer"]["weighted"] for letter in offers.values())):
+            return np.asarray(rows.sum(axis=0))
+        rows = rows[weights > 0]
+        return np.append(combine(rows[:, :-1] / rows[:, -1:], rows[:, -1]), 1.0)
 
     def _unmasked(self, offers: Mapping[int, Letter]) -> Array | None:
         """Return the sum of what sites have, none of which is seen; None where sites dropped out too early or late."""
@@ -454,7 +461,8 @@ class Server:
         if len(sealed) < len(sites):
             return None  # without its shares nobody could take the masks of a site off that drops out
         masked = {u: a.numbers for u, a in ask("mask", {u: {} for u in sites}).items() if len(a.numbers)}
-        if len(masked) < max(threshold := threshold_of(len(sites)), FEWEST_SITES):
+        self._threshold = threshold = max(self._threshold, threshold_of(len(sites)))
+        if len(masked) < max(threshold, FEWEST_SITES):
             return None
         wanted = {v: {"stayed": [*masked], "shares": {u: sealed[u][str(v)] for u in sites}} for v in masked}
         shares = {v: a.facts["shares"] for v, a in ask("reveal", wanted).items() if "shares" in a.facts}

@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from personare.core import registry
 from personare.core.errors import ClusterError, OptionError
 from personare.core.randomness import generator
 from personare.core.state import load_weights, restored
@@ -28,14 +29,16 @@ name = "wards"
 method = "private_head"
 label = "emotion"
 modalities = ["eda"]
+sites = 3
 rounds = 3
 secure = {secure}
+{more}
 options = {{ steps = 3{options} }}
 """
 
 
-def plan(secure=False, options=""):
-    return FederatedPlan.read(PLAN.format(secure=str(secure).lower(), options=options))
+def plan(secure=False, options="", more=""):
+    return FederatedPlan.read(PLAN.format(secure=str(secure).lower(), options=options, more=more))
 
 
 @pytest.fixture(scope="module")
@@ -82,21 +85,39 @@ def model(learned, tmp_path):
     return restored(PrivateHead(), *load_weights(file))
 
 
-@pytest.mark.parametrize("secure", [False, True])
-def test_processes_learn_what_one_process_learns_over_the_same_sites(nodes, cohorts, tmp_path, secure):
-    learned, told = learn(plan(secure), nodes)
+@pytest.mark.parametrize(
+    ("secure", "algorithm"), [(False, "fedavg"), (True, "fedavg"), (False, "trimmed_mean"), (True, "fedadam")]
+)
+def test_processes_learn_what_one_process_learns_over_the_same_sites(nodes, cohorts, tmp_path, secure, algorithm):
+    learned, told = learn(plan(secure, more=f'federation = "{algorithm}"'), nodes)
     batches = [open_batch(c, "emotion", ["eda"], Ledger(tmp_path / "own.sqlite")).batch for c in cohorts]
     named = [
         replace(b, ids=tuple(f"{n}{i}" for i in b.ids), subjects=np.array([f"{n}{s}" for s in b.subjects]))
         for n, b in enumerate(batches)
     ]
     where = {s: s[0] for b in named for s in b.subjects.tolist()}
-    learner = PrivateHead(steps=3, federation=Federation(rounds=3, site_of=where))
+    rule = registry.create("personare.federate", algorithm)
+    learner = PrivateHead(steps=3, federation=Federation(rounds=3, site_of=where, algorithm=rule))
     pooled = together(named)
     expected = learner.fit(pooled, validation=pooled.take(np.arange(0)), rng=generator(0))
     np.testing.assert_allclose(model(learned, tmp_path).head, expected.head, atol=1e-6)
     assert learned.sites == ("site 0", "site 1", "site 2")
     assert (learned.not_taking_part, learned.cost, told) == ({}, None, [])
+
+
+def test_sites_share_one_noise_and_never_less_of_it(cohorts, tmp_path):
+    """Four sites begin, so that three must stay in every sum: with two the noise would be too small."""
+    nodes = [Node(cohort=cohorts[n % 3], ledger=Ledger(tmp_path / f"{n}.sqlite"), name=f"{n}") for n in range(4)]
+    private = plan(True, options=", epsilon = 8.0, delta = 0.01", more='noise = "shared"')
+    assert learn(private, nodes)[0].cost == (pytest.approx(8.0, rel=0.02), 0.01)
+    spent = [json.loads(d)["spends"][0]["units"] for d in nodes[0].ledger.rows(action="spent")["detail"]]
+    assert set(spent) == {4 + 5 + 6 + 4}
+
+    def gone(site, letter):  # two sites, once the sums of everybody are there
+        return site in (2, 3) and letter.facts.get("number", 0) > 2
+
+    with pytest.raises(ClusterError):
+        learn(private, nodes, absent=gone)
 
 
 def test_with_epsilon_every_site_is_charged_before_anything_leaves_and_the_dearest_is_the_price(nodes):
@@ -142,7 +163,7 @@ def test_guarantee_no_number_is_revealed_in_two_sums(nodes):
     assert learned.sums and not told  # two thirds suffice
     nodes[0](Letter({"ask": "plan", "run": "r2", "plan": plan(secure=True).text, "version": "0.1.0"}))
     training = nodes[0]._training
-    training._offer, training._revealed = np.zeros(3), True
+    training._offer, training._revealed = (np.zeros(3), True), True
     assert (
         nodes[0](Letter({"ask": "next", "run": "r2", "number": 0, "site": 1})).facts["refused"]
         == "for a reason of which its operator was told"
@@ -240,8 +261,9 @@ def test_plans_that_cannot_be_followed_are_refused_where_they_are_read():
         ('label = "emotion"', ""),
         ("private_head", "forest"),
         ("wait_s", "wait"),
-        ("secure = false", 'federation = "trimmed_mean"'),
-        ("secure = false", "sites = 3\nsite_protocol = { missing = 0.3 }"),
+        ("secure = false", 'secure = true\nfederation = "trimmed_mean"'),
+        ("sites = 3", "sites = 1"),
+        ("secure = false", "site_protocol = { missing = 0.3 }"),
     ):
         with pytest.raises(OptionError):
             FederatedPlan.read(plan().text.replace(old, new))

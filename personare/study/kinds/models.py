@@ -84,6 +84,11 @@ class ModelPlan:
         return protocol
 
     @property
+    def algorithm(self) -> Any:
+        """What moves the weights that sites share."""
+        return registry.create("personare.federate", self.federation, self.federation_options)
+
+    @property
     def federated(self) -> bool:
         """Whether it is learned over sites."""
         return self.sites != 1 or bool(self.site_column)
@@ -108,7 +113,7 @@ class ModelPlan:
         federation = Federation(
             sites=self.sites,
             rounds=self.rounds,
-            algorithm=registry.create("personare.federate", self.federation, self.federation_options),
+            algorithm=self.algorithm,
             secure=self.secure,
             noise=self.noise,
             poisoned=self.protocol_of_sites.poisoned_updates,
