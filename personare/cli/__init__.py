@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Every verb imports what it needs when it runs, so that help comes at once."""
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -46,8 +47,11 @@ FOLDERS = {
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
-def cli() -> None:
+@click.option("--device", help="Where networks learn: auto, cpu, cuda or mps; default: PERSONARE_DEVICE, or cpu.")
+def cli(device: str | None) -> None:
     """Hide the people in recordings of behavior, and prove it with real attacks."""
+    if device:
+        os.environ["PERSONARE_DEVICE"] = device  # processes that are started inherit it
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
 from personare.core.errors import OptionError
+from personare.learn.device import on_device
 from personare.learn.private_nets import PrivateSteps
 
 
@@ -59,34 +60,35 @@ def descend(
     """
     if any(isinstance(loss, PrivateSteps) for loss in losses) and (judge or adjust):
         raise OptionError("Under differential privacy nothing may look at people beside the plan's own batches.")
-    best = net.state_dict()  # the weights themselves: without a judge the last ones stay
     step_losses: list[float] = []
     judgments: list[float] = []
-    for batches in epochs:
-        net.train()
-        for batch in batches:
-            for turn, loss in enumerate(losses):
-                if isinstance(loss, PrivateSteps):
-                    paid_batch, rows, whose = batch
-                    loss.release(paid_batch, rows, whose=whose)
-                else:
-                    optimizer.zero_grad()
-                    value = loss(batch)
-                    value.backward()  # type: ignore[no-untyped-call]
-                    if adjust:
-                        adjust(batch, turn)
-                    nn.utils.clip_grad_norm_(net.parameters(), longest)
-                    step_losses.append(float(value.detach()))
-                optimizer.step()
-            if schedule:
-                schedule.step()
-        net.eval()
-        if judge:
-            judgments.append(judge())
-            best = copy.deepcopy(net.state_dict()) if judgments[-1] <= min(judgments) else best
-            if len(judgments) - int(np.argmin(judgments)) > patience:
-                break
-    net.load_state_dict(best)
+    with on_device(net):
+        best = net.state_dict()  # the weights themselves: without a judge the last ones stay
+        for batches in epochs:
+            net.train()
+            for batch in batches:
+                for turn, loss in enumerate(losses):
+                    if isinstance(loss, PrivateSteps):
+                        paid_batch, rows, whose = batch
+                        loss.release(paid_batch, rows, whose=whose)
+                    else:
+                        optimizer.zero_grad()
+                        value = loss(batch)
+                        value.backward()  # type: ignore[no-untyped-call]
+                        if adjust:
+                            adjust(batch, turn)
+                        nn.utils.clip_grad_norm_(net.parameters(), longest)
+                        step_losses.append(float(value.detach()))
+                    optimizer.step()
+                if schedule:
+                    schedule.step()
+            net.eval()
+            if judge:
+                judgments.append(judge())
+                best = copy.deepcopy(net.state_dict()) if judgments[-1] <= min(judgments) else best
+                if len(judgments) - int(np.argmin(judgments)) > patience:
+                    break
+        net.load_state_dict(best)
     return step_losses, judgments
 
 
