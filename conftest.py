@@ -1,11 +1,14 @@
 """Where real recordings and model files are found, and what the examples in the docs stand on."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 SHARED = Path(__file__).resolve().parents[1] / "shared"
 
@@ -30,6 +33,21 @@ def models_dir() -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERSONARE_MODELS", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_core_and_no_waiting() -> Iterator[None]:
+    """A test has a core, where others run beside it, and outlives no power cut: it need not wait for the disk."""
+
+    def connected(raw: Any, _record: object) -> None:
+        if isinstance(raw, sqlite3.Connection):
+            raw.execute("PRAGMA synchronous = OFF")
+
+    sa.event.listen(sa.Engine, "connect", connected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOKY_MAX_CPU_COUNT", "1")  # else each program starts processes, which import everything
+        patch.setattr(os, "fsync", lambda _handle: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

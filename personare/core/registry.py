@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -54,7 +55,7 @@ def find(package: str) -> dict[str, Method]:
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(f for folder in folders for f in Path(folder).glob("*.py") if not f.name.startswith("_"))
     methods = {f.stem: _describe(f, f"{package}.{f.stem}", f.stem, f.stat().st_mtime_ns) for f in files}
-    for entry in metadata.entry_points(group=package):
+    for entry in _offered(package, tuple(sys.path)):
         spec = importlib.util.find_spec(entry.module)
         if spec is None or spec.origin is None:
             raise OptionError(
@@ -63,6 +64,12 @@ def find(package: str) -> dict[str, Method]:
         file = Path(spec.origin)
         methods[entry.name] = _describe(file, entry.module, entry.name, file.stat().st_mtime_ns)
     return methods
+
+
+@cache
+def _offered(group: str, _path: tuple[str, ...]) -> metadata.EntryPoints:
+    """Return what installed packages offer, read once: that takes longer than to find every method of the house."""
+    return metadata.entry_points(group=group)
 
 
 @cache

@@ -43,6 +43,7 @@ _HEAD = """\
 """
 _PLACE = re.compile(r"(?<![\w/.:])(?:[A-Za-z]:\\|~?/)(?=[^\s/])(?:[^/\\\n]+[/\\])+\S*")  # an absolute path
 _SOMEBODY = re.compile(r"\bsub-[A-Za-z0-9]+[\w.-]*|(?<=\bsubject )\w*\d\w*")
+_COMPILED = words.Compiled()
 
 
 def write_papers(run: Path, out: Path | None = None) -> Path:
@@ -112,7 +113,7 @@ def _environment(record: RunRecord) -> Environment:
     """Return the templates of the papers, with the words of the report; each value is made harmless as it is put in."""
     folder = resources.files("personare.study") / "templates"
     loader = FunctionLoader(lambda file: (folder / file).read_text(encoding="utf-8"))
-    environment = words.templates().overlay(loader=loader, finalize=_plain)
+    environment = words.templates().overlay(loader=loader, finalize=_plain, bytecode_cache=_COMPILED)
     environment.globals = {**environment.globals, **_content(record)}
     return environment
 

@@ -19,7 +19,7 @@ from personare.simulate.cohort import simulate_cohort
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Three people, two emotions, two sentences: twelve recordings."""
     root = tmp_path_factory.mktemp("made-up") / "cohort"
-    return simulate_cohort(root, people=3, emotions=("happiness", "anger"), sentences=2, seed=1, size=160)
+    return simulate_cohort(root, people=3, emotions=("happiness", "anger"), sentences=2, seed=1, size=160, rate_hz=10)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A generator that experts adapted, as a release of a study: what it costs, what is claimed, what is said."""
 
 import json
+import shutil
 import sqlite3
 from dataclasses import replace
 
@@ -62,13 +63,24 @@ def store(votes: Votes, table: pd.DataFrame) -> None:
         votes.answer(row["rater"], question.token, row["answer"])
 
 
-def rated(cohort, out):
-    """Return a run with people who were rated, and the votes on them."""
-    run(cohort, read_plan(TEXT, "here"), out, TEXT)
-    study = Study(cohort=cohort, plan=read_plan(TEXT, "here"), ledger=Ledger(out / "l"), run=RunFolder(out))
+@pytest.fixture(scope="module")
+def rated_once(written, tmp_path_factory):
+    """A folder with a cohort, a run with people who were rated, and the votes on them."""
+    root = tmp_path_factory.mktemp("rated")
+    cohort, out, plan = written(root / "cohort"), root / "run", read_plan(TEXT, "here")
+    run(cohort, plan, out, TEXT)
+    study = Study(cohort=cohort, plan=plan, ledger=Ledger(out / "l"), run=RunFolder(out))
     table = simulated_votes(rated_batch(study, "people"), checks=40, rng=np.random.default_rng(0))
     store(Votes(votes_beside(out)), table)
-    return table
+    return root, table
+
+
+@pytest.fixture
+def rated(rated_once, tmp_path):
+    """The same, to be changed, as its cohort, its run and the votes as a table."""
+    root, table = rated_once
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    return open_cohort(tmp_path / "cohort"), tmp_path / "run", table
 
 
 def test_an_adapted_release_is_made_judged_and_told_of(numbers, tmp_path):
@@ -117,9 +129,8 @@ def test_no_epsilon_is_claimed_where_raters_also_saw_real_people(numbers, people
     assert str(tmp_path) not in (out / "releases.json").read_text(), "no path of this machine is in the run"
 
 
-def test_a_run_is_adapted_to_votes_and_anew_to_more_votes(numbers, tmp_path):
-    out = tmp_path / "run"
-    table = rated(numbers, out)
+def test_a_run_is_adapted_to_votes_and_anew_to_more_votes(rated):
+    _, out, table = rated
     row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
     before = (out / "releases/people/participants.tsv").stat().st_mtime_ns
     assert adapt_run(out, row, "", ledger=None, workers=QUIET) == "people_best_of_n"
@@ -139,12 +150,11 @@ def test_a_run_is_adapted_to_votes_and_anew_to_more_votes(numbers, tmp_path):
     assert "Human attackers" in (out / "report.html").read_text()
 
 
-def test_votes_on_what_was_adapted_before_are_heard_too_but_never_those_on_the_release_itself(numbers, tmp_path):
-    out = tmp_path / "run"
-    rated(numbers, out)
+def test_votes_on_what_was_adapted_before_are_heard_too_but_never_those_on_the_release_itself(rated):
+    cohort, out, _ = rated
     row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
     adapt_run(out, row, "first", ledger=None, workers=QUIET)
-    study = Study(cohort=numbers, plan=PLAN, ledger=Ledger(out / "l"), run=RunFolder(out))
+    study = Study(cohort=cohort, plan=PLAN, ledger=Ledger(out / "l"), run=RunFolder(out))
     votes, (old, new) = Votes(votes_beside(out)), (rated_batch(study, name).ids for name in ("people", "first"))
     votes.admit("late")
     votes.answer("late", votes.give("late", Question(token="l", task="compare", a=old[0], b=new[0])).token, "b")
@@ -155,22 +165,20 @@ def test_votes_on_what_was_adapted_before_are_heard_too_but_never_those_on_the_r
     assert results(out)["first", "experts", "win_rate", ""]["n"] == 1
 
 
-def test_votes_from_before_a_release_was_made_anew_do_not_count(numbers, tmp_path):
-    out = tmp_path / "run"
-    rated(numbers, out)
+def test_votes_from_before_a_release_was_made_anew_do_not_count(rated):
+    cohort, out, _ = rated
     other = TEXT.replace("shadows = 0", "shadows = 0\nseed = 7")
-    run(numbers, read_plan(other, "here"), out, other)
+    run(cohort, read_plan(other, "here"), out, other)
     row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
     with pytest.raises(DataError, match=r"Nobody has rated people as it is.* before it was made anew"):
         adapt_run(out, row, "", ledger=None, workers=QUIET)
 
 
-def test_votes_on_an_adapted_release_that_was_made_anew_are_those_of_the_new_one(numbers, tmp_path):
-    out = tmp_path / "run"
-    rated(numbers, out)
+def test_votes_on_an_adapted_release_that_was_made_anew_are_those_of_the_new_one(rated):
+    cohort, out, _ = rated
     row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
     adapt_run(out, row, "first", ledger=None, workers=QUIET)
-    study = Study(cohort=numbers, plan=PLAN, ledger=Ledger(out / "l"), run=RunFolder(out))
+    study = Study(cohort=cohort, plan=PLAN, ledger=Ledger(out / "l"), run=RunFolder(out))
     votes, (old, new) = Votes(votes_beside(out)), (rated_batch(study, name).ids for name in ("people", "first"))
     votes.admit("late")
     for n, pair in enumerate(((old[0], new[0]), (old[1], old[2]))):  # the second has the first release made anew
@@ -181,21 +189,19 @@ def test_votes_on_an_adapted_release_that_was_made_anew_are_those_of_the_new_one
     assert ("first", "experts", "win_rate", "") not in results(out)
 
 
-def test_votes_that_were_changed_cost_nobody_the_report(numbers, tmp_path):
-    out = tmp_path / "run"
-    rated(numbers, out)
+def test_votes_that_were_changed_cost_nobody_the_report(rated):
+    cohort, out, _ = rated
     with sqlite3.connect(votes_beside(out)) as file:
         for verb in ("update", "delete"):
             file.execute(f"DROP TRIGGER IF EXISTS votes_no_{verb}")
         file.execute('UPDATE votes SET detail = replace(detail, \'"answer":"a"\', \'"answer":"b"\')')
-    rows, _ = run(numbers, read_plan(TEXT, "here"), out, TEXT)
+    rows, _ = run(cohort, read_plan(TEXT, "here"), out, TEXT)
     assert ("people", "forest", "tstr_uar", "") in rows
     assert "were changed" in (out / "skipped.json").read_text()
 
 
-def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(numbers, tmp_path):
-    out = tmp_path / "run"
-    rated(numbers, out)
+def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(rated, tmp_path):
+    _, out, _ = rated
     kept = results(out)
     row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(tmp_path / "none.sqlite")}
     with pytest.raises(DataError, match="no votes at"):

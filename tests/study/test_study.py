@@ -30,7 +30,9 @@ def study(cohort, plan_file, out, ledger=None):
 
 
 @pytest.mark.slow
-def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
+def test_a_study_ends_with_results_and_a_report_and_the_same_again_does_nothing_again(
+    made_up, small_plan, tmp_path, monkeypatch
+):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     report = study(made_up, small_plan, tmp_path / "run", ledger)
     assert report.is_file()
@@ -46,11 +48,6 @@ def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
     assert all(row["low"] <= row["value"] <= row["high"] for row in measured if row["low"] is not None)
     assert ledger.verify().ok
     assert set(ledger.rows()["action"]) >= {"opened", "released"}
-
-
-@pytest.mark.slow
-def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, small_plan, tmp_path, monkeypatch):
-    study(made_up, small_plan, tmp_path / "run")
     first = (tmp_path / "run/results.json").read_text()
     monkeypatch.setattr(Masks, "__call__", None)
     monkeypatch.setattr("personare.features.tracks.voice_views", None)
@@ -172,7 +169,7 @@ def test_dropping_in_a_file_is_enough_to_have_it_listed_configured_and_judged(tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["observe-original", "hide-noisy", "observe-mcadams"])
-def test_after_an_interrupt_the_same_command_goes_on(speakers, small_plan, tmp_path, stage):
+def test_after_an_interrupt_the_same_command_goes_on(speakers, small_plan, typed, tmp_path, stage):
     """The file that tells of the first recording of a stage is when the key is pressed."""
     cohort = speakers(tmp_path / "cohort", people=4, tracks=("audio",))
     words = ["study", cohort.root, "--config", small_plan, "--out", tmp_path / "run", "--jobs", "1"]
@@ -190,7 +187,7 @@ def test_after_an_interrupt_the_same_command_goes_on(speakers, small_plan, tmp_p
     assert process.returncode == 130 and "The same command goes on" in said and "Traceback" not in said
     assert "look at original (1 of 7)" in said, "a line a stage where the output is no terminal"
     before = {f: f.stat().st_mtime_ns for f in first.glob("*.json")}
-    again = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert again.returncode == 0, again.stderr
+    again = typed(*words)
+    assert again.status == 0, again.err
     assert before and all(not f.exists() or f.stat().st_mtime_ns == at for f, at in before.items())
-    assert "Report:" in again.stdout and "purge" in again.stdout
+    assert "Report:" in again.out and "purge" in again.out

@@ -164,18 +164,29 @@ def test_what_fails_in_a_way_that_nobody_foresaw_is_said_and_stops_nothing(speak
     assert f"<li>{item}" in (tmp_path / "run/report.html").read_text().partition("<main>")[0]
 
 
+@pytest.fixture(scope="module")
+def told(speakers: Callable[..., Cohort], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyPlan]:
+    """A folder with a cohort and a study of it."""
+    root = tmp_path_factory.mktemp("told")
+    plan = replace(PLAN, releases=PLAN.releases[:1], representations=(), synthetic=(), models=PLAN.models, shadows=0)
+    study(speakers(root / "cohort", people=4), plan, root / "run")
+    return root, plan
+
+
 @pytest.mark.parametrize(
     "target",
     ["report.writer.panels", "report.writer.release_section", "report.writer.answer", "report.writer._ladder",
      "report.writer.tables", "report.tables._text", "report.writer._save_sheet"],
 )  # fmt: skip
-def test_a_part_of_the_report_that_fails_leaves_the_others(speakers, tmp_path, monkeypatch, target):
+def test_a_part_of_the_report_that_fails_leaves_the_others(told, tmp_path, monkeypatch, target):
     def torn(*_args: object, **_how: object) -> None:
         raise IndexError("torn")
 
+    root, plan = told
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "run/report.html").unlink()
     monkeypatch.setattr(f"personare.{target}", torn)
-    plan = replace(PLAN, releases=PLAN.releases[:1], representations=(), synthetic=(), models=PLAN.models, shadows=0)
-    study(speakers(tmp_path / "cohort", people=4), plan, tmp_path / "run")
+    study(open_cohort(tmp_path / "cohort"), plan, tmp_path / "run")
     said = (tmp_path / "run/report.html").read_text() + text_table(tmp_path / "run")
     assert "could not be made" in said and "IndexError" in said
 

@@ -17,7 +17,7 @@ SMILE = [BLENDSHAPES.index(name) for name in ("mouthSmileLeft", "mouthSmileRight
 
 def read(path):
     with FaceLandmarker() as landmarker:
-        shapes, mesh = landmarker.measure((image for _, _, image in video.read(path)), rate_hz=25)
+        shapes, mesh = landmarker.measure((image for _, _, image in video.read(path)), rate_hz=10)
     return shapes, np.nanmean(normalize_landmarks(mesh), axis=0)
 
 
