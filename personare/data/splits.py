@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
+from personare.core.types import Array
 
 _DRAWS = 200
+_FEWEST, _MOST, _RECORDINGS = 100, 300, 8000  # people drawn to judge, and how many recordings they may have together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,20 @@ def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[st
                 )
 
 
+def people_to_judge(subjects: Array | Sequence[str], *, rng: np.random.Generator) -> list[str]:
+    """Return the people (of the pseudonyms of N recordings) by whom a release is judged: all, or some at random.
+
+    Attackers compare recordings with one another and with everybody, and cost the square of a cohort. Its figures and
+    their intervals are those of the people who were drawn; who is named is named among them.
+
+    **Guarantee**: 100 people are never left out, nor 300 with no more than 8,000 recordings together.
+    """
+    people, counts = np.unique(subjects, return_counts=True)
+    order = rng.permutation(len(people))
+    most = np.clip(np.searchsorted(np.cumsum(counts[order]), _RECORDINGS, side="right"), _FEWEST, _MOST)
+    return [str(person) for person in people[order[:most]]]
+
+
 def person_folds(
     subjects: Mapping[str, str], folds: int, *, labels: Mapping[str, str] | None = None, rng: np.random.Generator
 ) -> list[tuple[list[str], list[str]]]:
@@ -71,7 +87,9 @@ def person_folds(
     sizes = Counter(subjects.values())
     shuffled = [people[i] for i in rng.permutation(len(people))]
     shares: list[list[str]] = [[] for _ in range(min(folds, len(people)))]
-    classes = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
+    classes: dict[str, set[str]] = {person: set() for person in people}
+    for i, person in subjects.items():
+        classes[person].add(labels[i] if labels else "")
     sharing = Counter(label for person in people for label in classes[person])
 
     def crowded(share: list[str], person: str) -> tuple[float, int, int]:
@@ -83,7 +101,7 @@ def person_folds(
         min(shares, key=lambda share: crowded(share, person)).append(person)
     return [
         (sorted(i for i, s in subjects.items() if s not in share), sorted(i for i, s in subjects.items() if s in share))
-        for share in shares
+        for share in map(set, shares)
     ]
 
 

@@ -203,9 +203,11 @@ def measure_trials(
     scores, truth, subjects = trials.scores, trials.truth, trials.subjects
     estimates = {"top1": mean_over_people(top1_credit(scores, truth), subjects, rng=rng)}
     linked, histograms = verification(scores, truth, subjects, rng=rng)
-    keys = list(dict.fromkeys(zip(subjects.tolist(), trials.half.tolist(), strict=True)))
-    parts = [np.flatnonzero((subjects == person) & (trials.half == number)) for person, number in keys]
-    whose = np.array([person for person, _ in keys])
+    groups: dict[tuple[str, int], list[int]] = {}
+    for row, key in enumerate(zip(subjects.tolist(), trials.half.tolist(), strict=True)):
+        groups.setdefault(key, []).append(row)
+    parts = [np.array(rows) for rows in groups.values()]
+    whose = np.array([person for person, _ in groups])
 
     def credit(rows: Array, count: int, groups: int) -> float:
         if len(rows) < count:

@@ -202,3 +202,9 @@ def read_result(row: Mapping[str, Any]) -> Result:
 def unseeded(private: bool, rng: np.random.Generator) -> np.random.Generator:
     """Return the chance that hides people: a seed can be guessed, and whoever knows it can take the noise off."""
     return np.random.default_rng() if private else rng
+
+
+def with_draw(rows: Sequence[Result], judged: int, people: int) -> list[Result]:
+    """Return rows that say of how many people they are, where these were drawn."""
+    said = f"measured on {judged} of {people} people, drawn at random" if judged < people else ""
+    return [replace(row, reason="; ".join(filter(None, (row.reason, said)))) for row in rows]

@@ -11,6 +11,7 @@ from personare.data.splits import (
     content_halves,
     k_folds_with_validation,
     leaky_random_9_1,
+    people_to_judge,
     person_folds,
     unseen_sentences,
 )
@@ -200,3 +201,15 @@ def test_every_way_to_leak_is_found() -> None:
     said = {"a": "one", "b": "two", "c": "one"}
     with pytest.raises(DataError, match="No sentence may be in training and test"):
         check_apart(good, subjects, said)
+
+
+@pytest.mark.parametrize(
+    ("people", "each", "judged"), [(100, 90, 100), (300, 26, 300), (1000, 10, 300), (200, 50, 160), (1000, 200, 100)]
+)
+def test_guarantee_few_people_are_all_judged_and_of_many_some_at_random(people: int, each: int, judged: int) -> None:
+    subjects = np.repeat([f"{n:04d}" for n in range(people)], each)
+    drawn = people_to_judge(subjects, rng=np.random.default_rng(0))
+    assert len({*drawn}) == len(drawn) == judged and {*drawn} <= {*subjects}
+    assert drawn == people_to_judge(subjects, rng=np.random.default_rng(0))
+    if judged < people:
+        assert {*drawn} != {*people_to_judge(subjects, rng=np.random.default_rng(1))}

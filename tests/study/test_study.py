@@ -85,6 +85,23 @@ def test_one_bad_recording_never_stops_a_study(made_up, small_plan, tmp_path):
     assert bad.id not in {r.id for r in open_cohort(tmp_path / "run/releases/noisy").recordings}
 
 
+def test_of_many_people_some_are_drawn_to_judge_by_and_every_row_says_so(speakers, tmp_path, monkeypatch):
+    for bound in ("_FEWEST", "_MOST"):
+        monkeypatch.setattr(f"personare.data.splits.{bound}", 3)
+    (tmp_path / "study.toml").write_text(
+        'attacks = ["voice_prosody"]\nutilities = ["prosody"]\n[[releases]]\nname = "noisy"\nvoice = "voice_noise"\n'
+        '[[representations]]\nname = "shown"\nmethod = "noise"\nmodalities = ["eda"]\nheld_out = 0.5\n'
+    )
+    study(speakers(tmp_path / "cohort"), tmp_path / "study.toml", tmp_path / "run")
+    rows = json.loads((tmp_path / "run/results.json").read_text())
+    said = {row["release"]: row["reason"].rpartition("measured on ")[2] for row in rows}
+    assert said == dict.fromkeys(("original", "noisy"), "3 of 8 people, drawn at random") | {
+        "shown": "6 of 8 people, drawn at random"
+    }
+    named = [row for row in rows if row["figure"] == "top1"]
+    assert {(row["n"], round(row["control"], 3)) for row in named} == {(12, 0.333)}
+
+
 def test_a_cohort_of_one_person_is_told_that_naming_needs_two(made_up, small_plan, tmp_path):
     one = replace(
         made_up, recordings=tuple(r for r in made_up.recordings if r.subject == made_up.recordings[0].subject)

@@ -13,9 +13,11 @@ from personare.anonymize._release import release_recordings
 from personare.anonymize._video import Locate
 from personare.core import registry
 from personare.core.errors import DataError, reason
+from personare.core.randomness import generator
 from personare.core.types import Cohort, Recording, Release, Result, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import fingerprint
+from personare.data.splits import people_to_judge
 from personare.evaluate.judging import judge
 from personare.evaluate.unmeasured import unmeasured
 from personare.features.locations import Locations, locate_live
@@ -24,7 +26,7 @@ from personare.govern.storage import plain_size
 from personare.study.access import admit, table
 from personare.study.lineage import ORIGINAL, note_sources
 from personare.study.plan import StudyPlan
-from personare.study.study import Outcome, Study, read_result
+from personare.study.study import Outcome, Study, read_result, with_draw
 
 __all__ = ["Releases"]
 
@@ -81,7 +83,7 @@ class _Hiding:
 
     def observe(self, name: str, files: Sources) -> list[Withheld]:
         """Describe recordings as an attacker sees them; of the originals, find the faces for all releases."""
-        private, views = self.study.folder.private, _views(self.study.plan)
+        private, views, landmarker = self.study.folder.private, _views(self.study.plan), has_landmarker()
         seen = self.study.workers.each(
             f"look at {name}",
             {recording: (recording, tracks) for recording, tracks in files.items()},
@@ -94,7 +96,7 @@ class _Hiding:
             ),
             private / "steps" / f"observe-{name}",
             {
-                recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, has_landmarker()])
+                recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, landmarker])
                 for recording, tracks in files.items()
             },
             lambda _, error: {"views": [], "problems": [reason(error)]},
@@ -206,6 +208,9 @@ def _judge(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, str, 
     there = {r.id for r in recordings}
     # a release has few of the labels
     rows = table(cohort, [r for r in cohort.recordings if r.id in there], plan.label)
+    everybody = [r.subject for r in cohort.recordings]  # the same are drawn for every release
+    people = people_to_judge(everybody, rng=generator(plan.seed, "judged people"))
+    rows = rows[rows["subject"].isin(people)]
     original = gather(folder / ORIGINAL, rows, views)
     results = judge(
         original,
@@ -219,6 +224,7 @@ def _judge(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, str, 
         label_kind=plan.kind,
         baseline=[read_result(row) for row in baseline],
     )
+    results = with_draw(results, len(people), len(set(everybody)))
     return {"rows": [asdict(replace(row, release=name)) for row in results]}
 
 

@@ -17,6 +17,7 @@ from personare.core.protocols import Representation, Transform
 from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Recording, Result
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
+from personare.data.splits import people_to_judge
 from personare.evaluate.representations import identity_carriers, judge_representation, transfer
 from personare.evaluate.unmeasured import measured
 from personare.features.tracks import TrackForm, write_track
@@ -24,7 +25,7 @@ from personare.learn.chaining import Chain
 from personare.study.access import building, open_batch, part_people, table, tracks_of
 from personare.study.cards import Sheet, write_datasheet
 from personare.study.plan import TransferPlan
-from personare.study.study import Outcome, Study, unseeded
+from personare.study.study import Outcome, Study, unseeded, with_draw
 
 __all__ = ["Representations"]
 
@@ -121,6 +122,11 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Sh
 
 
 def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted: Batch, new: Batch) -> list[Result]:
+    everybody = len({*fitted.subjects, *new.subjects})
+    fitted, new = (
+        batch.take(np.isin(batch.subjects, people_to_judge(batch.subjects, rng=study.rng("judged people"))))
+        for batch in (fitted, new)
+    )
     ids = {*fitted.ids, *new.ids}
     people = table(study.cohort, [r for r in study.cohort.recordings if r.id in ids])
 
@@ -148,7 +154,7 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted:
     for task in study.plan.transfer:
         read = measured("transfer", "read", partial(transferred, task), figure="uar")[0]
         results.append(replace(read, method="transfer", subset=task.name))
-    return results
+    return with_draw(results, len({*fitted.subjects, *new.subjects}), everybody)
 
 
 def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, transform: Transform) -> None:
