@@ -32,9 +32,13 @@ from personare.core.types import Release
 @click.option("--out", type=PATH, default=Path("runs/study"), show_default=True, help="The run folder.")
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
-@click.option("--engine", default="loky", show_default=True, help="loky, dask or ray.")
+@click.option("--engine", default="loky", show_default=True, help="loky, dask, ray or slurm.")
 @click.option(
-    "--scheduler", "--address", "address", default="", help="A dask or ray cluster's; default: processes started here."
+    "--scheduler",
+    "--address",
+    "address",
+    default="",
+    help="A dask or ray cluster's; default: processes started here. With slurm: partition=...,walltime=...",
 )
 @use_options
 @LEDGER

@@ -2,12 +2,14 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -34,8 +36,12 @@ class Cluster:
 
 
 def connected(engine: str, address: str, jobs: int) -> AbstractContextManager[Cluster]:
-    """Give the cluster whose scheduler is at an address; without one, of so many processes started here."""
-    package, reach = {"dask": ("distributed", _dask), "ray": ("ray", _ray)}[engine]
+    """Give the cluster whose scheduler is at an address; without one, of so many processes started here.
+
+    With ``slurm``, of so many jobs that are submitted; its address says what for: ``partition=long,walltime=24:00:00``.
+    """
+    engines = {"dask": ("distributed", _dask), "ray": ("ray", _ray), "slurm": ("dask_jobqueue", _slurm)}
+    package, reach = engines[engine]
     if not find_spec(package):
         raise OptionError(f"The engine {engine} is not installed. Run: pip install 'personare[{engine}]'.")
     return reach(address, jobs if jobs > 0 else None)
@@ -135,14 +141,47 @@ def _unreachable(engine: str, address: str, error: Exception) -> ClusterError:
 
 
 @contextmanager
-def _dask(address: str, jobs: int | None) -> Iterator[Cluster]:
+def _slurm(address: str, jobs: int | None) -> Iterator[Cluster]:
+    from dask_jobqueue import SLURMCluster
+    from distributed.security import Security
+
+    asked = {"memory": "4GB"} | dict(pair.partition("=")[::2] for pair in address.split(",") if pair)
+    if jobs is None or not all(asked.values()):
+        raise OptionError(
+            f"The engine slurm needs --jobs, how many are submitted, and options of sbatch as name=value, given "
+            f"'{address}'. Give e.g. --jobs 8 --address partition=long,walltime=24:00:00,memory=8GB."
+        )
+    known = {name: asked.pop(name) for name in ("memory", "walltime") if name in asked}
+    others = [f"--{name}={value}" for name, value in asked.items()]
+    with ExitStack() as stack:
+        # who reaches a scheduler runs programs: it takes only who has its key, which jobs find at the user's home
+        folder = stack.enter_context(TemporaryDirectory(prefix=".personare-", dir=Path.home()))
+        made, files = Security.temporary(), {what: f"{folder}/{what}.pem" for what in ("key", "cert")}
+        for what, file in files.items():
+            Path(file).write_text(getattr(made, f"tls_worker_{what}"), encoding="ascii")
+        roles = {f"tls_{r}_{what}": file for r in ("client", "scheduler", "worker") for what, file in files.items()}
+        tls = Security(require_encryption=True, tls_ca_file=files["cert"], **roles)
+        one = {"cores": 1, "processes": 1, "protocol": "tls://", "security": tls, "job_extra_directives": others}
+        try:
+            cluster = stack.enter_context(SLURMCluster(**one, **known))
+            script = cluster.job_script()  # tried first: of one that is submitted later nobody would hear what is wrong
+            subprocess.run(["sbatch", "--test-only"], input=script, check=True, capture_output=True, text=True)
+        except (OSError, ValueError, subprocess.CalledProcessError) as error:
+            said = str(getattr(error, "stderr", error)).strip()
+            raise ClusterError(f"Slurm must take jobs with '{address}', but: {said}. Nothing was begun.") from error
+        cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # one whose time is over is submitted again
+        yield stack.enter_context(_dask(cluster, None, queued=True))
+
+
+@contextmanager
+def _dask(address: Any, jobs: int | None, queued: bool = False) -> Iterator[Cluster]:
     from distributed import Client
 
     client = None
     local = {"processes": True, "threads_per_worker": 1, "n_workers": jobs, "dashboard_address": None}
     try:
         client = Client(**({"address": address} if address else local), timeout=_ANSWER_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=_ANSWER_S)
+        client.wait_for_workers(1, timeout=None if queued else _ANSWER_S)
     except Exception as error:  # of many kinds, by what is wrong with the address
         if client is not None:
             client.close()
@@ -159,7 +198,7 @@ def _dask(address: str, jobs: int | None) -> Iterator[Cluster]:
     with client:
         yield Cluster(
             submit=client.get_executor(pure=False).submit,
-            alive=lambda: client.status == "running" and slots() > 0,
+            alive=lambda: client.status == "running" and (queued or slots() > 0),
             slots=slots,
             ask=lambda call: dict(client.run(call, on_error="return")),
         )

@@ -53,8 +53,10 @@ class Workers:
     """Who does the work."""
 
     jobs: int = -1  # processes; -1 for one a core
-    engine: str = "loky"  # loky (this machine), dask or ray (their packages must be installed)
-    address: str = ""  # of a cluster of dask or ray that exists; else they start processes on this machine
+    engine: str = "loky"  # loky (this machine), dask, ray or slurm (their packages must be installed)
+    address: str = (
+        ""  # of a cluster of dask or ray that exists, else they start processes here; what slurm is asked for
+    )
     quiet: bool = False  # nothing is shown
     # of the whole work, of which each piece done here is a stage; None: a bar for each
     progress: Progress | None = None
@@ -62,10 +64,12 @@ class Workers:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.engine not in ("loky", "dask", "ray"):
-            raise OptionError(f"The engine must be loky, dask or ray, not '{self.engine}'.")
+        if self.engine not in ("loky", "dask", "ray", "slurm"):
+            raise OptionError(f"The engine must be loky, dask, ray or slurm, not '{self.engine}'.")
         if self.address and self.engine == "loky":
-            raise OptionError("The address of a cluster needs --engine dask or ray; without one all is done here.")
+            raise OptionError(
+                "The address of a cluster needs --engine dask, ray or slurm; without one all is done here."
+            )
         if self.jobs == 0:
             raise OptionError("The number of jobs cannot be 0; give -1 for one a core.")
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -96,21 +97,53 @@ def ray(nodes: int) -> Iterator[tuple[str, Any]]:
         cluster.shutdown()
 
 
+@contextmanager
+def slurm(jobs: int) -> Iterator[tuple[str, Path]]:
+    """Put programs called as those of Slurm on the path, which run a job's script here."""
+    pytest.importorskip("dask_jobqueue", reason="needs the extra slurm")
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        copy = f'[ $1 = --test-only ] && exit; cp "$1" {folder}/script; cp "$1" {folder}/$$'  # it is removed
+        start = f"setsid sh {folder}/$$ > /dev/null 2>&1 & echo Submitted batch job $!"
+        for name, line in (("sbatch", f"{copy}; {start}"), ("scancel", 'kill -- "-$1"')):
+            (Path(folder) / name).write_text(f"#!/bin/sh\n{line}\n")
+            (Path(folder) / name).chmod(0o700)
+        patch.setenv("PATH", folder, prepend=os.pathsep)
+        patch.setenv("HOME", folder)
+        yield "partition=long,walltime=01:00:00,memory=2GB,qos=low", Path(folder)
+        assert not [*Path(folder).glob(".personare*")], "the key is gone with the cluster"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", [dask, ray], ids=["dask", "ray"])
+@pytest.mark.parametrize("engine", [dask, ray, slurm], ids=["dask", "ray", "slurm"])
 def test_a_study_on_a_cluster_equals_a_serial_one_to_the_last_digit(
     engine: Any, speakers: Callable[..., Cohort], typed: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "study.toml").write_text(STUDY)
     root = speakers(tmp_path / "cohort", people=4, each=2).root
     study = ("study", root, "--config", "study.toml")
-    with engine(2) as (address, _):
-        there = typed(*study, "--out", "there", "--engine", engine.__wrapped__.__name__, "--address", address)
+    with engine(2) as (address, place):
+        name = engine.__wrapped__.__name__
+        jobs = ("--jobs", 2) if engine is slurm else ()
+        there = typed(*study, "--out", "there", "--engine", name, "--address", address, *jobs)
+        if engine is slurm:
+            script = (place / "script").read_text()
+            options = ("--partition=long", "-t 01:00:00", "--mem=2G", "--qos=low")
+            assert all(f"#SBATCH {option}\n" in script for option in options) and "tls://" in script
     assert there.status == 0, there.err
     assert typed(*study, "--out", "here", "--jobs", 1).status == 0
     rows = [json.loads((tmp_path / run / "results.json").read_text()) for run in ("here", "there")]
     assert rows[0] == rows[1] and len(rows[0]) > 10
     assert Ledger(root / "ledger.sqlite").verify().ok
+
+
+def test_what_sbatch_says_against_it_is_told_and_nothing_is_begun(numbers: Cohort, typed: Any) -> None:
+    with slurm(2) as (address, folder):
+        (folder / "sbatch").write_text("#!/bin/sh\necho invalid partition >&2\nexit 1\n")
+        answer = typed("study", numbers.root, "--engine", "slurm", "--jobs", 2, "--address", address)
+        assert answer.status == 2 and "invalid partition" in answer.err and "Nothing was begun" in answer.err
+        for words in (("--address", "partition"), ()):
+            answer = typed("study", numbers.root, "--engine", "slurm", *words)
+            assert answer.status == 2 and "needs --jobs" in answer.err
 
 
 def dies_of_poison() -> Callable[[Any], Any]:
@@ -244,7 +277,7 @@ def test_who_goes_silent_ends_the_study_and_not_a_release(monkeypatch: pytest.Mo
 def test_an_address_needs_an_engine_that_has_clusters_and_is_installed(
     typed: Any, monkeypatch: pytest.MonkeyPatch, numbers: Cohort
 ) -> None:
-    with pytest.raises(OptionError, match="needs --engine dask or ray"):
+    with pytest.raises(OptionError, match="needs --engine dask, ray or slurm"):
         Workers(address="tcp://host:8786")
     monkeypatch.setattr("personare.study.clusters.find_spec", lambda _: None)
     answer = typed("study", numbers.root, "--engine", "ray", "--out", "run")

@@ -50,6 +50,7 @@ def shortened(plan: StudyPlan) -> StudyPlan:
         kind: tuple(replace(one, options=_short(folder, one.method, one.options)) for one in getattr(plan, kind))
         for kind, folder in (("models", "train"), ("representations", "represent"), ("synthetic", "synthesize"))
     }
+    learned["synthetic"] = tuple(replace(one, recordings=3) for one in learned["synthetic"])
     return replace(plan, options=judged, releases=tuple(hidden), shadows=2, canaries=2, **learned)
 
 
