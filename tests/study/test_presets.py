@@ -58,7 +58,7 @@ def shortened(plan: StudyPlan) -> StudyPlan:
 def people(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     root = tmp_path_factory.mktemp("presets") / "cohort"
     return simulate_cohort(
-        root, people=12, emotions=("happiness", "anger", "neutral"), sentences=1, seed=1, size=96, rate_hz=8, workers=1
+        root, people=12, emotions=("happiness", "anger", "neutral"), sentences=1, seed=1, size=96, rate_hz=5, workers=1
     )
 
 
