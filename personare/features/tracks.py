@@ -24,7 +24,7 @@ from personare.core.types import Track as Track  # which readers of tracks look 
 from personare.data.media_files import PICTURES, track_of
 from personare.data.roles import source_tracks
 from personare.data.texts import read_text
-from personare.features import audio, video
+from personare.features import audio, physio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
 from personare.features.face import square
 from personare.features.functionals import VIEWS, describe
@@ -283,7 +283,8 @@ def observe(
     for track in [channel.track for channel in CHANNELS if source_tracks([channel.track], files)]:
         try:
             if track not in ("audio", "video"):
-                arrays |= {track: _channel_view(read_channel(track, files))} if track in views else {}
+                look = physio.view if track == "physio" else _channel_view
+                arrays |= {track: look(read_channel(track, files))} if track in views else {}
             elif track == "audio":
                 arrays |= voice_views(files[track], views)
             elif original:

@@ -1,0 +1,35 @@
+"""Names people by their body: rates, levels and their course, spectra of pulse and movement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from personare.evaluate.classifiers import Clips, Kernel
+from personare.evaluate.clips import stretched, window_moments
+from personare.features.physio import FEATURES
+
+__all__ = ["PhysioIdentity"]
+
+_MOMENTS = 12  # at which a course is looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysioIdentity:
+    """Compares statistics over the windows of a recording, and the course of its features from window to window.
+
+    **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
+
+    **Source**: statistics as usual for wearables; classifiers as in ``evaluate/classifiers.py``.
+    """
+
+    question: ClassVar = "identify"
+    modality: ClassVar[str] = "physio"
+    views: ClassVar[tuple[str, ...]] = ("physio",)
+    learns: ClassVar[bool] = False
+
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
+        """Nothing is learned before enrollment from (windows, D) of ``features.physio.view``."""
+        count = len(FEATURES)
+        return Kernel(describe=lambda c: [window_moments(c), stretched(c[:, :count], _MOMENTS).ravel()])

@@ -1,0 +1,53 @@
+"""Reads a state (stress, activity, sleep) or an illness from body signals, by what windows of them say."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from personare.core.options import check_options
+from personare.core.types import Batch, Result
+from personare.evaluate.classifiers import discriminant, forest
+from personare.evaluate.clips import window_moments
+from personare.evaluate.reading import Task, read_and_measure
+from personare.features.physio import FEATURES
+
+__all__ = ["PhysioState"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysioState:
+    """A random forest, and a reader that gets used to each body.
+
+    The latter (``physio_state_adapted``) standardizes features over the recordings of each person, whose labels it does
+    not know: it needs several of a person, and tells nothing that is the same in all of them.
+
+    **Guarantee**: no reader was trained on the person that it reads.
+
+    **Source**: features as in P. Schmidt et al., WESAD (ICMI 2018); readers and adaptation are ours.
+    """
+
+    modality: ClassVar[str] = "physio"
+    views: ClassVar[tuple[str, ...]] = ("physio",)
+
+    label: str = "stress"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+
+    def __post_init__(self) -> None:
+        check_options(self, folds=2)
+
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in the features of ``physio`` (windows, D)."""
+        plain = Task(
+            view="physio",
+            folds=self.folds,
+            label=self.label,
+            kind=self.kind,
+            describe=lambda clip: window_moments(clip[:, : len(FEATURES)]),
+        )
+        readers = {
+            "physio_state_rf": (plain, forest()),
+            "physio_state_adapted": (replace(plain, adapt=True), discriminant()),
+        }
+        return read_and_measure(original, released, readers, rng=rng)
