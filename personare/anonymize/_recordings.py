@@ -56,17 +56,14 @@ class Disguise:
     def __post_init__(self) -> None:
         """Check that something is hidden, and that each method exists and takes its options."""
         if not self.channels:
-            names = ", ".join(channel.name for channel in CHANNELS)
-            raise OptionError(f"Release '{self.name}' hides nothing. Name a method for one of: {names}.")
+            raise OptionError(f"Release '{self.name}' hides nothing. Name a method of a channel, e.g. for the voice.")
         if self.watermark and not self.voice:
             raise OptionError(f"Release '{self.name}' has no new voice to put a watermark into. Name a voice method.")
         if self.keep_sound and self.voice:
             raise OptionError(f"Release '{self.name}' cannot both keep the original sound and replace it.")
         for channel, name in self.channels.items():
             if not name.startswith(f"{channel.prefix}_"):
-                raise OptionError(
-                    f"'{name}' is not a {channel.name} method ({channel.prefix}_...). `personare methods` lists them."
-                )
+                raise OptionError(f"'{name}' is not a {channel.name} method. `personare methods` lists them.")
         for name, options in self.options.items():
             registry.create(METHODS, name, options)
 

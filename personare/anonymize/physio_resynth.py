@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from personare.core.errors import DataError
 from personare.core.options import Positive, check_options
 from personare.core.types import Array, Track
 from personare.features.physio import USUAL, events_of, levelled, signals_of, sorted_windows, windows_of
 
 __all__ = ["PhysioResynth"]
 
+_LEVELS = {"eda": "tonic_us", "temp": "skin_c", "hr": "rate_bpm", "activity": "counts_log"}
 _BUMPS = {"pulse": (1.0, 0.12), "eda": (0.15, 2.0), "resp": (1.0, 1.0), "acc": (0.3, 0.12)}  # height, lasting seconds
 _NAMES = {"pulse": "bvp", "acc": "acc_z"}
 
@@ -41,34 +41,27 @@ class PhysioResynth:
 
     def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> "PhysioResynth":
         """Learn what every level of a person ranges over, from all of their recordings."""
-        rows = ((subject, windows_of(signals_of(track), self.level_s)[0]) for subject, track in background)
-        return replace(self, by_person=sorted_windows(rows))
+        return replace(self, by_person=sorted_windows(background, self.level_s))
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         """Return the signals drawn anew, all at the rate of the given ones."""
-        signals, times = signals_of(track), np.arange(len(track.values)) / track.rate_hz
+        signals, times, drawn = signals_of(track), np.arange(len(track.values)) / track.rate_hz, dict[str, Array]()
         rows, span_s = windows_of(signals, self.level_s)
         rows = levelled(rows, self.by_person.get(subject, np.sort(rows, axis=0)), self.levels, rng)
-        middles = (np.arange(len(rows)) + 0.5) * span_s
-        level = {
-            name: np.interp(times, middles, np.where(np.isfinite(row), row, mean))
-            for (name, (mean, _)), row in zip(USUAL.items(), rows.T, strict=True)
-        }
-        level |= {"eda": level["tonic_us"].clip(0.1), "temp": level["skin_c"], "acc": np.ones(len(times))}
-        level |= {"activity": np.round(np.expm1(level["counts_log"].clip(0)))}
-        drawn: dict[str, Array] = {}
+
+        def level(name: str) -> Array:
+            heights = np.nan_to_num(rows[:, [*USUAL].index(name)], nan=USUAL[name][0])
+            return np.asarray(np.interp(times, (np.arange(len(rows)) + 0.5) * span_s, heights))
+
         for kind, signal in signals.items():
-            if kind == "hr":  # read off a pulse by somebody else
-                continue
-            drawn[_NAMES.get(kind, kind)] = course = np.array(level.get(kind, np.zeros(len(times))))
+            course = level(_LEVELS[kind]) if kind in _LEVELS else np.full(len(times), float(kind == "acc"))
             height, lasting_s = _BUMPS.get(kind, (0.0, 0.0))
             for event in events_of(kind, signal):
                 near = slice(*np.searchsorted(times, [event - 4 * lasting_s, event + 4 * lasting_s]))
                 course[near] += height * np.exp(-(((times[near] - event) / lasting_s) ** 2))
+            drawn[_NAMES.get(kind, kind)] = np.round(np.expm1(course.clip(0))) if kind == "activity" else course
         if "acc" in signals:  # the shake is quicker than steps
             shake = np.diff(rng.standard_normal(len(times) + 1)) / np.sqrt(2)
-            drawn |= {"acc_x": 10 ** level["movement_log_g"] * shake, "acc_y": 0 * times}
-        if not drawn:
-            raise DataError("A heart rate alone has no events to draw. Hide it with physio_windows.")
+            drawn |= {"acc_x": 10 ** level("movement_log_g") * shake, "acc_y": 0 * times}
         values = np.stack([*drawn.values()], axis=1).astype(np.float32)
         return replace(track, values=values, columns=tuple(drawn))

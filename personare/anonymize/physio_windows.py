@@ -21,12 +21,11 @@ class PhysioWindows:
     """Put features of windows in the place of signals, each as a rank among those of the same person.
 
     **Guarantee**: no sample leaves. Of the people fitted on every feature takes the same ``levels`` values, each as
-    often as every other over all recordings of a person: no height, no spread and no form of a distribution leaves.
+    often as every other over all recordings of a person (ties broken by chance): no height, spread or form is left.
     What is the same in all recordings of somebody, such as an illness, goes with it. At what hour a body is active,
     how features move together, and which signals are missing, stays. A recording hidden alone is ranked by itself.
 
-    **Source**: ours; normalization within the person is usual in affective computing (J. Healey, R. Picard, 2005, DOI
-    10.1109/TITS.2005.848368) and hides less: what is at rest has another height in everybody.
+    **Source**: ours, after normalization within the person (J. Healey, R. Picard, 2005, DOI 10.1109/TITS.2005.848368).
     """
 
     window_s: Positive = 60.0  # of signals slower than one a second: 60 samples
@@ -45,8 +44,7 @@ class PhysioWindows:
 
     def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> "PhysioWindows":
         """Learn what every feature of a person ranges over, from all of their recordings."""
-        rows = ((subject, windows_of(signals_of(track), self.window_s)[0]) for subject, track in background)
-        return replace(self, by_person=sorted_windows(rows))
+        return replace(self, by_person=sorted_windows(background, self.window_s))
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         """Return (windows, features) with their names; one row a window."""
@@ -55,6 +53,5 @@ class PhysioWindows:
             raise DataError("One window alone has no rank. Hide it together with others of the person.")
         kept = np.isfinite(rows).any(axis=0) & np.isin(FEATURES, self.features)
         rows = levelled(rows, self.by_person.get(subject, np.sort(rows, axis=0)), self.levels, rng)
-        names = tuple(name for name, there in zip(FEATURES, kept, strict=True) if there)
-        values = rows[:, kept].astype(np.float32)
+        names, values = tuple(np.array(FEATURES)[kept].tolist()), rows[:, kept].astype(np.float32)
         return Track(kind="signal", values=values, columns=names, rate_hz=1 / span_s, start_s=track.start_s)

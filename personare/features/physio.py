@@ -18,13 +18,12 @@ USUAL: Final[Mapping[str, tuple[float, float]]] = {
 }  # fmt: skip
 """What a window says of heart, skin, breath and movement, and what is usual: a mean and a spread that are nobody's."""
 FEATURES = tuple(USUAL)
-_KINDS: Final = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "hr": "hr", "eda": "eda", "gsr": "eda", "temp": "temp",
-                 "resp": "resp", "acc": "acc", "activity": "activity"}  # fmt: skip
+_KINDS = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "gsr": "eda"}
+_KINDS |= {kind: kind for kind in ("eda", "temp", "resp", "acc", "activity", "hr")}
 _LIMITS: Final = {"hr": (20, 250), "eda": (0, 100), "temp": (10, 45), "activity": (0, np.inf)}
 # beats, skin responses, breaths, steps: band in Hz, least seconds apart, least height (0: that of half the signal)
 _EVENTS: Final = {"pulse": (0.7, 2.5, 0.4, 0.0), "eda": (0.05, 1.0, 1.0, 0.02), "resp": (0.1, 0.7, 1.2, 0.0),
                   "acc": (1.0, 3.0, 0.3, 0.08)}  # fmt: skip
-_FORM = 16  # points of an event's form
 
 
 def signals_of(track: Track) -> dict[str, Signal]:
@@ -33,7 +32,7 @@ def signals_of(track: Track) -> dict[str, Signal]:
     Acceleration comes in g whatever its unit, an ECG as the energy of its steep waves, which beats like a pulse.
     """
     if track.kind != "signal" or track.rate_hz <= 0:
-        raise DataError("Body signals must have their samples a second (SamplingFrequency). Import them again.")
+        raise DataError("Body signals must have their SamplingFrequency. Import them with the reader `signals`.")
     names = [name.lower() for name in track.columns]
     parts = ["acc" if name in ("x", "y", "z") else next((p for p in _KINDS if p in name), "") for name in names]
     signals: dict[str, Signal] = {}
@@ -50,21 +49,18 @@ def signals_of(track: Track) -> dict[str, Signal]:
             raise DataError(f"{part} must lie from {low} to {high}, and {wrong.mean():.0%} does not. Convert its unit.")
         values = np.where(wrong, np.nan, values)
         if part == "acc":
-            values = values / (np.nanmedian(np.linalg.norm(values, axis=1)) or 1.0)
+            values /= np.nanmedian(np.linalg.norm(values, axis=1)) or 1.0
         elif part == "ecg":
             values = np.abs(_band(values[:, 0], rate_hz, 5, min(20, rate_hz / 2.2)))[:, None]
         signals[kind] = Signal(values=values, rate_hz=rate_hz)
     if not signals:
-        raise DataError(
-            f"No column is a signal ({', '.join(_KINDS)}) with values: {', '.join(track.columns) or 'none'}."
-        )
+        raise DataError(f"No column is a known signal ({', '.join(_KINDS)}) with values: {', '.join(names)}.")
     return signals
 
 
 def _band(values: Array, rate_hz: float, low_hz: float, high_hz: float) -> Array:
-    there = np.flatnonzero(np.isfinite(values))
+    there, filters = np.flatnonzero(np.isfinite(values)), butter(2, (low_hz, high_hz), "band", fs=rate_hz, output="sos")
     filled = np.interp(np.arange(len(values)), there, values[there])
-    filters = butter(2, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos")
     return np.asarray(sosfiltfilt(filters, filled, padlen=min(len(values) - 1, int(3 * rate_hz / low_hz))))
 
 
@@ -127,7 +123,7 @@ def _said(kind: str, values: Array, at: Array, minutes: float) -> dict[str, floa
 
 def view(track: Track, window_s: float = 60.0) -> Array:
     """Return what an attacker looks at, (windows, D): ``FEATURES``, then levels and the form of events by signal."""
-    forms = np.full((len(_EVENTS), 6 + _FORM), np.nan)
+    forms = np.full((len(_EVENTS), 22), np.nan)
     if {*track.columns} <= {*FEATURES}:  # features are what was released
         values = np.atleast_2d(np.asarray(track.values, float))
         rows = np.full((len(values), len(FEATURES)), np.nan)
@@ -137,22 +133,20 @@ def view(track: Track, window_s: float = 60.0) -> Array:
         rows, _ = windows_of(signals, window_s)
         for form, (kind, (_, _, apart_s, _)) in zip(forms, _EVENTS.items(), strict=True):
             if kind in signals:
-                values, rate_hz = np.nan_to_num(signals[kind].values), signals[kind].rate_hz
+                values, seen = np.nan_to_num(signals[kind].values), events_of(kind, signals[kind])
                 form[:6] = [*np.resize(values.mean(axis=0), 3), *np.resize(np.log(values.std(axis=0) + 1e-6), 3)]
-                at = events_of(kind, signals[kind])[:, None] + apart_s * np.linspace(-0.75, 1.5, _FORM)
-                around = (
-                    np.interp(at, np.arange(len(values)) / rate_hz, values[:, 0]) if len(at) else np.zeros((1, _FORM))
-                )
-                around -= around.mean(axis=1, keepdims=True)
-                form[6:] = np.median(around / (around.std(axis=1, keepdims=True) + 1e-9), axis=0)
+                at = (np.append(seen, 0)[:, None] + apart_s * np.linspace(-0.75, 1.5, 16)) * signals[kind].rate_hz
+                around = np.interp(at, np.arange(len(values)), values[:, 0])  # (events, 16)
+                spread = around.std(axis=1, keepdims=True) + 1e-9
+                form[6:] = np.median((around - around.mean(axis=1, keepdims=True)) / spread, axis=0)
     return np.concatenate([rows, np.tile(forms.ravel(), (len(rows), 1))], axis=1)
 
 
-def sorted_windows(rows: Iterable[tuple[str, Array]]) -> dict[str, Array]:
+def sorted_windows(tracks: Iterable[tuple[str, Track]], window_s: float) -> dict[str, Array]:
     """Return all windows (N, ``FEATURES``) of each person, every feature sorted; NaN come last."""
     of: dict[str, list[Array]] = {}
-    for subject, part in rows:
-        of.setdefault(subject, []).append(part)
+    for subject, track in tracks:
+        of.setdefault(subject, []).append(windows_of(signals_of(track), window_s)[0])
     return {subject: np.sort(np.concatenate(parts), axis=0) for subject, parts in of.items()}
 
 

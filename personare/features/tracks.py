@@ -88,10 +88,8 @@ def read_channel(name: str, files: Mapping[str, Path]) -> Track:
         raise DataError(f"The recording has no {name}.")
     if len(tracks) == 1:
         return next(iter(tracks.values()))
-    if slow := [track for track, read in tracks.items() if not (read.kind == "signal" and read.rate_hz > 0)]:
-        raise DataError(
-            f"{', '.join(slow)} must be signals whose sidecar says their SamplingFrequency. Leave them out."
-        )
+    if any(track.kind != "signal" or not track.rate_hz for track in tracks.values()):
+        raise DataError(f"{', '.join(tracks)} must be signals whose sidecar says their SamplingFrequency. Mend it.")
     rate_hz, start_s = max(t.rate_hz for t in tracks.values()), min(t.start_s for t in tracks.values())
     columns: dict[str, pd.Series] = {}
     for track, read in tracks.items():
@@ -100,14 +98,8 @@ def read_channel(name: str, files: Mapping[str, Path]) -> Track:
         for column, values in zip(names, np.asarray(read.values).T, strict=True):
             columns[column if column == track else f"{track}_{column}"] = pd.Series(values, at)
     table = pd.DataFrame(columns)
-    table = table.reindex(range(table.index.max() + 1))
-    return Track(
-        kind="signal",
-        values=table.to_numpy(np.float32),
-        columns=tuple(table.columns),
-        rate_hz=rate_hz,
-        start_s=start_s,
-    )
+    values = table.reindex(range(table.index.max() + 1)).to_numpy(np.float32)
+    return Track(kind="signal", values=values, columns=tuple(columns), rate_hz=rate_hz, start_s=start_s)
 
 
 def _channel_view(track: Track) -> Array:
@@ -116,7 +108,7 @@ def _channel_view(track: Track) -> Array:
         return np.array([track.values])
     values = np.atleast_2d(track.values)
     times = track.start_s + np.arange(len(values)) / (track.rate_hz or 1)
-    names = track.columns or tuple(map(str, range(1, values.shape[1] + 1)))
+    names = track.columns or map(str, range(1, values.shape[1] + 1))
     return unstructured_to_structured(np.column_stack([times, values]), names=["time_s", *names])
 
 

@@ -61,9 +61,8 @@ def anonymize_path(
     folder; for one file, a folder is one that is there or ends in ``/``. A folder that an earlier call with the same
     key began is finished. Methods that learn from a group of people learn from the cohort ``background``, if given.
     Each of the ``corrections`` must be of one of the files, by its content, or nothing is made. What is done to a
-    cohort is noted in the ledger beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what had
-    to be mended in an original.
-    ``root`` of what is returned is the file or the folder that was written.
+    cohort is noted in the ledger beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what was
+    mended in an original. ``root`` of what is returned is the file or the folder that was written.
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")

@@ -66,23 +66,24 @@ class Starred:
     def __call__(self, track, *, subject, rng):
         return replace(track, values=re.sub("[A-Z]", "*", track.values))
 '''
-MEANS = '''"""Names people by the means of their signals."""
+MEANS = '''"""Names people by the mean of their pulse."""
 from dataclasses import dataclass
 import numpy as np
 from personare.evaluate.classifiers import Kernel
+from personare.features.physio import FEATURES
 __all__ = ["Means"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """A view of rows with names."""
+    """The view of bodies."""
     question = "identify"
     modality = "physio"
     views = ("physio",)
     learns = False
 
     def fit(self, clips, subjects, *, rng):
-        return Kernel(describe=lambda clip: [np.array([np.nanmean(clip[n]) for n in clip.dtype.names[1:]])])
+        return Kernel(describe=lambda clip: [clip[0, len(FEATURES) :][:1]])
 '''
 
 
@@ -110,12 +111,12 @@ def cohort(tmp_path: Path) -> Cohort:
         level = rng.normal(0, 9, 2)
         for take in range(4):
             name, tracks = (subject, "01", f"take{take}"), {}
-            for track, rate_hz, suffix in (("bvp", 8, ".npy"), ("eda", 4, ".npy"), ("text", 0, ".txt")):
+            for track, rate_hz, suffix in (("bvp", 8, ".npy"), ("acc", 4, ".npy"), ("text", 0, ".txt")):
                 path = tracks[track] = writer.path(name, track, suffix)
                 if track == "text":
                     path.write_text("I met Ana." if take else "nobody came")
                     continue
-                values = rng.standard_normal((rate_hz * 5, 1)) + level[int(track == "eda")] + 2 * (take % 2)
+                values = rng.standard_normal((rate_hz * 5, 1)) + level[int(track == "acc")] + 2 * (take % 2)
                 np.save(path, values.astype(np.float32))
                 path.with_suffix(".json").write_text(json.dumps({"SamplingFrequency": rate_hz, "Columns": [track]}))
             paths = {track: path.relative_to(tmp_path / "in").as_posix() for track, path in tracks.items()}
@@ -145,8 +146,8 @@ def test_a_study_hides_and_judges_bodies_beside_words(cohort: Cohort, tmp_path: 
     released = open_cohort(out / "releases" / "both")
     assert {track for r in released.recordings for track in r.tracks} == {"physio", "text"}
     track = read_track(released.root / released.recordings[0].tracks["physio"])
-    assert (track.columns, track.rate_hz, track.values.shape) == (("bvp", "eda"), 8.0, (40, 2))
-    assert np.isnan(track.values[1::2, 1]).all() and np.isfinite(track.values[::2]).all()
+    assert (track.columns, track.rate_hz, track.values.shape) == (("acc", "bvp"), 8.0, (40, 2))
+    assert np.isnan(track.values[1::2, 0]).all() and np.isfinite(track.values[::2]).all()
     texts = [released.root / r.tracks["text"] for r in released.recordings if "text" in r.tracks]
     assert [path.read_text() for path in texts] == ["* met *na.\n"] * 12
     assert not read_mark(texts[0])["Synthetic"]
@@ -185,14 +186,15 @@ def test_a_disguise_that_cannot_be_is_refused(row: dict[str, Any]) -> None:
 
 def test_an_attacker_sees_texts_and_rows_with_names(cohort: Cohort, tmp_path: Path) -> None:
     files = {track: cohort.root / path for track, path in cohort.recordings[1].tracks.items()}
+    files["phone"] = files["acc"]
     how: dict[str, Any] = {"folder": tmp_path, "locations": tmp_path, "original": True}
-    assert observe(("r", files), views=("physio", "text"), **how) == {"views": ["physio", "text"], "problems": []}
-    seen = gather(tmp_path, pd.DataFrame({"subject": ["01"]}, index=["r"]), ("physio", "text"))
+    assert observe(("r", files), views=("phone", "text"), **how) == {"views": ["phone", "text"], "problems": []}
+    seen = gather(tmp_path, pd.DataFrame({"subject": ["01"]}, index=["r"]), ("phone", "text"))
     assert seen.clips("text")["r"].tolist() == ["I met Ana."]
-    rows = seen.clips("physio")["r"]
-    assert rows.dtype.names == ("time_s", "bvp", "eda") and rows["time_s"][8] == 1.0
-    (files["eda"]).with_suffix(".json").write_text("{}")
+    rows = seen.clips("phone")["r"]
+    assert rows.dtype.names == ("time_s", "acc") and rows["time_s"][8] == 2.0
+    (files["acc"]).with_suffix(".json").write_text("{}")
     with pytest.raises(DataError, match="SamplingFrequency"):
         read_channel("physio", files)
     with pytest.raises(DataError, match="no phone"):
-        read_channel("phone", files)
+        read_channel("phone", {})

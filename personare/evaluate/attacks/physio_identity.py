@@ -12,16 +12,14 @@ from personare.features.physio import FEATURES
 
 __all__ = ["PhysioIdentity"]
 
-_MOMENTS = 12  # at which a course is looked at
-
 
 @dataclass(frozen=True, kw_only=True)
 class PhysioIdentity:
-    """Compares statistics over the windows of a recording, and the course of its features from window to window.
+    """Compares moments over the windows of a recording, and the course of its features from window to window.
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    **Source**: statistics as usual for wearables; classifiers as in ``evaluate/classifiers.py``.
+    **Source**: ours; classifiers as in ``evaluate/classifiers.py``.
     """
 
     question: ClassVar = "identify"
@@ -31,5 +29,4 @@ class PhysioIdentity:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Nothing is learned before enrollment from (windows, D) of ``features.physio.view``."""
-        count = len(FEATURES)
-        return Kernel(describe=lambda c: [window_moments(c), stretched(c[:, :count], _MOMENTS).ravel()])
+        return Kernel(describe=lambda clip: [window_moments(clip), stretched(clip[:, : len(FEATURES)], 12).ravel()])

@@ -17,10 +17,9 @@ __all__ = ["PhysioState"]
 
 @dataclass(frozen=True, kw_only=True)
 class PhysioState:
-    """A random forest, and a reader that gets used to each body.
+    """A random forest, and a reader (``physio_state_adapted``) that gets used to each body.
 
-    The latter (``physio_state_adapted``) standardizes features over the recordings of each person, whose labels it does
-    not know: it needs several of a person, and tells nothing that is the same in all of them.
+    The latter standardizes features over a person's recordings: it tells nothing that is the same in all of them.
 
     **Guarantee**: no reader was trained on the person that it reads.
 
@@ -39,15 +38,11 @@ class PhysioState:
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in the features of ``physio`` (windows, D)."""
-        plain = Task(
-            view="physio",
-            folds=self.folds,
-            label=self.label,
-            kind=self.kind,
-            describe=lambda clip: window_moments(clip[:, : len(FEATURES)]),
-        )
-        readers = {
-            "physio_state_rf": (plain, forest()),
-            "physio_state_adapted": (replace(plain, adapt=True), discriminant()),
-        }
+        plain = Task(view="physio", folds=self.folds, label=self.label, kind=self.kind, describe=_features)
+        adapted = (replace(plain, adapt=True), discriminant())
+        readers = {"physio_state_rf": (plain, forest()), "physio_state_adapted": adapted}
         return read_and_measure(original, released, readers, rng=rng)
+
+
+def _features(clip: np.ndarray) -> np.ndarray:
+    return window_moments(clip[:, : len(FEATURES)])
