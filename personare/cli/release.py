@@ -104,8 +104,6 @@ def _channel_options(command: Any) -> Any:
 def anonymize(source: Path, target: str, **how: Any) -> None:
     """Hide the people of SOURCE (a file, a folder or a cohort) and write TARGET, a new file or folder.
 
-    What is named below leaves hidden, nothing else does.
-
     Sound is dropped from videos unless --voice or --keep-sound says otherwise. In a folder files are named by number;
     TARGET.key.tsv, which stays with you, says which is which.
     """

@@ -7,8 +7,7 @@ RECORDED = ("audio", "events", "phone", "physio", "picture", "text", "truth", "v
 _USUAL: Mapping[str, str] = {
     "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
     "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
-    "ecg": "physio", "emg": "physio", "resp": "physio", "chestacc": "physio", "chesteda": "physio",
-    "chesttemp": "physio",
+    "ecg": "physio", "resp": "physio", "chestacc": "physio", "chesteda": "physio", "chesttemp": "physio",
 }  # fmt: skip
 
 
@@ -23,7 +22,7 @@ def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) 
 def source_tracks(released: Iterable[str], present: Iterable[str]) -> list[str]:
     """Return those of a cohort's tracks that releases of some are made of: for ``physio`` every signal of a body."""
     wanted = {*released}
-    return sorted(t for t in {*present} if t in wanted or (recorded_as(t) == "physio" and "physio" in wanted))
+    return sorted(t for t in {*present} if t in wanted or ("physio" in wanted and recorded_as(t) == "physio"))
 
 
 def usual_tracks(

@@ -26,7 +26,6 @@ PICTURES: Mapping[str, Mapping[str, str]] = _WORDS["pictures"]
 KINDS: Mapping[str, Mapping[str, Any]] = _WORDS["kinds"]
 LIKENESS = {(method, name): phrase for method, names in _WORDS["likeness"].items() for name, phrase in names.items()}
 _MEASURES = LIKENESS | {(m, name): phrase for m, names in _WORDS["measures"].items() for name, phrase in names.items()}
-_CHANNELS = [part for channel in CHANNELS for part in (channel.prefix, channel.track)]
 _PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "covered_whole")  # usually read in percent
 
 
@@ -72,7 +71,7 @@ def label(release: str, kind: str) -> str:
     """Shorten a release's name in a picture whose title says what was hidden."""
     parts = re.split(r"\s*\+\s*|__", release)
     if kind == "recordings":
-        parts = [re.sub(rf"^({'|'.join(_CHANNELS)})_", "", part) for part in parts]
+        parts = [re.sub(rf"^({'|'.join(f'{c.prefix}|{c.track}' for c in CHANNELS)})_", "", part) for part in parts]
     lines = [plain(part) or release for part in parts]
     return " +\n".join(line if len(line) <= 26 else f"{line[:25].rstrip()}…" for line in lines)
 

@@ -33,7 +33,7 @@ from personare.govern.storage import open_plain, plain_size
 from personare.study.parallel import Workers
 
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")  # of a body's signals, or else of a phone's log
-_READ: Mapping[str, Sequence[str]] = {**SUFFIXES, "physio": _TABLES, "text": (".txt",), "phone": _TABLES}
+_READ: Mapping[str, tuple[str, ...]] = {**SUFFIXES, "physio": _TABLES, "text": (".txt",), "phone": _TABLES}
 _BEGINNING = 1 << 20  # bytes of a file that tell it apart
 _LINE_S = 30  # between two lines about a long film, where they go to a file
 
@@ -315,15 +315,10 @@ def _film_bar(label: str, path: Path, locate: Locate) -> Locate:
     return shown
 
 
-def _taken(hidden: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Return the suffixes of the files taken, by track: sound and film together, since a film has both."""
-    media = {*SUFFIXES} if {*SUFFIXES} & {*hidden} else set[str]()
-    return {track: tuple(suffixes) for track, suffixes in _READ.items() if track in {*hidden} | media}
-
-
 def _track(name: str, hidden: Collection[str]) -> str:
-    """Return the track that a file is taken for; empty if it is not."""
-    return next((track for track, suffixes in _taken(hidden).items() if name.lower().endswith(suffixes)), "")
+    """Return the track that a file is taken for, empty if it is not; sound and film together: a film has both."""
+    taken = {*hidden, *SUFFIXES} if {*SUFFIXES} & {*hidden} else hidden
+    return next((t for t, suffixes in _READ.items() if t in taken and name.lower().endswith(suffixes)), "")
 
 
 def _files(source: Path, target: Path, hidden: Collection[str]) -> Iterator[tuple[Path, Withheld | None]]:
@@ -366,7 +361,7 @@ def _problem(path: Path, hidden: Collection[str]) -> tuple[str, str]:
 
 def _must_be_media(files: Sequence[Path], source: Path, hidden: Collection[str]) -> None:
     if not any(_track(path.name, hidden) for path in files):
-        kinds = ", ".join(sorted(suffix for suffixes in _taken(hidden).values() for suffix in suffixes))
+        kinds = ", ".join(sorted({suffix for track in hidden for suffix in _READ[track]}))
         raise DataError(f"{source} holds no file of what is to be hidden ({kinds}).")
 
 

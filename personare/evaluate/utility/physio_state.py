@@ -38,11 +38,11 @@ class PhysioState:
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in the features of ``physio`` (windows, D)."""
-        plain = Task(view="physio", folds=self.folds, label=self.label, kind=self.kind, describe=_features)
+        plain = Task(view="physio", folds=self.folds, label=self.label, kind=self.kind, describe=_moments)
         adapted = (replace(plain, adapt=True), discriminant())
-        readers = {"physio_state_rf": (plain, forest()), "physio_state_adapted": adapted}
+        readers = {"physio_state_rf": (plain, forest(100)), "physio_state_adapted": adapted}
         return read_and_measure(original, released, readers, rng=rng)
 
 
-def _features(clip: np.ndarray) -> np.ndarray:
+def _moments(clip: np.ndarray) -> np.ndarray:
     return window_moments(clip[:, : len(FEATURES)])
