@@ -14,6 +14,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Batch, Track
 from personare.data.windows import empatica
+from personare.evaluate.attacks.physio_identity import PhysioIdentity
 from personare.evaluate.judging import judge
 from personare.features.physio import FEATURES, signals_of, view, windows_of
 
@@ -65,6 +66,14 @@ def test_ranks_of_windows_name_nobody_and_still_tell_stress(bodies):
     assert top1.baseline > 0.8 and top1.status == "ok"  # the attack works before, and fails after
     assert top1.value < 2 * top1.control
     assert recall.value > 0.9
+
+
+def test_guarantee_a_score_depends_on_that_recording_alone(bodies):
+    clips, whose = {i: view(t) for i, (_, t) in bodies.items()}, {i: who for i, (who, _) in bodies.items()}
+    known = {i: clip for i, clip in clips.items() if int(i[-1]) < 6}
+    score = PhysioIdentity().fit(known, whose, rng=generator(0)).enroll(known, whose, rng=generator(0))
+    asked = {i: clips[i] for i in ("0-8", "3-9")}
+    assert np.allclose(score(asked)[1], score({"3-9": clips["3-9"]})[0])
 
 
 def test_guarantee_every_level_is_as_often_as_every_other_in_everybody(bodies):
