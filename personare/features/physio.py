@@ -1,6 +1,7 @@
 """Body signals: what a track's columns record, the events in them, and what windows of them say, with units."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from statistics import NormalDist
 from typing import Final
 
@@ -29,7 +30,7 @@ _EVENTS: Final = {"pulse": (0.7, 2.5, 0.4, 0.0), "eda": (0.05, 1.0, 1.0, 0.02), 
 def signals_of(track: Track) -> dict[str, Signal]:
     """Return the signals of a body by kind, each at its own rate; what is impossible is a gap, too much of it an error.
 
-    Acceleration comes in g whatever its unit, an ECG as the energy of its steep waves, which beats like a pulse.
+    Of several of a kind the first counts. Acceleration comes in g, an ECG as the energy of its steep waves: a pulse.
     """
     if track.kind != "signal" or track.rate_hz <= 0:
         raise DataError("Body signals must have their SamplingFrequency. Import them with the reader `signals`.")
@@ -38,16 +39,19 @@ def signals_of(track: Track) -> dict[str, Signal]:
     signals: dict[str, Signal] = {}
     for part, kind in _KINDS.items():
         low, high = _LIMITS.get(kind, (-np.inf, np.inf))
-        values = np.asarray(track.values, float)[:, [n for n, own in enumerate(parts) if own == part]]
+        columns = [n for n, own in enumerate(parts) if own == part][: 3 if part == "acc" else 1]
+        values = np.asarray(track.values, float)[:, columns]
         rows = np.flatnonzero(np.isfinite(values).any(axis=1))
         if len(rows) < 2 or kind in signals:
             continue
-        step = int(np.median(np.diff(rows)))  # slower signals have values in some rows only
-        values, rate_hz = values[rows[0] % step :: step], track.rate_hz / step
-        wrong = (values < low) | (values > high)
-        if wrong.mean() > 0.1:
+        steps = np.diff(rows)  # slower signals have values in some rows only, maybe 10 and 11 apart
+        step = float(steps[steps < 1.5 * np.median(steps)].mean())
+        own, rate_hz = np.full((int(len(values) / step) + 1, values.shape[1]), np.nan), track.rate_hz / step
+        own[np.round((rows - rows[0] % step) / step).astype(int)] = values[rows]
+        own = own[: round(len(values) / step)]
+        if np.mean(wrong := (own < low) | (own > high)) > 0.1:
             raise DataError(f"{part} must lie from {low} to {high}, and {wrong.mean():.0%} does not. Convert its unit.")
-        values = np.where(wrong, np.nan, values)
+        values = np.where(wrong, np.nan, own)
         if part == "acc":
             values /= np.nanmedian(np.linalg.norm(values, axis=1)) or 1.0
         elif part == "ecg":
@@ -93,7 +97,7 @@ def windows_of(signals: Mapping[str, Signal], window_s: float) -> tuple[Array, f
         for n, row in enumerate(rows):
             values = signal.values[round(n * span_s * signal.rate_hz) : round((n + 1) * span_s * signal.rate_hz)]
             there = np.isfinite(values).all(axis=1)
-            if there.mean() > 0.5:
+            if there.sum() > 0.5 * span_s * signal.rate_hz:
                 at = events[(events >= n * span_s) & (events < (n + 1) * span_s)]
                 row |= _said(kind, values[there], at, there.sum() / signal.rate_hz / 60) | row
     return np.array([[row.get(name, np.nan) for name in FEATURES] for row in rows]), span_s
@@ -124,7 +128,7 @@ def _said(kind: str, values: Array, at: Array, minutes: float) -> dict[str, floa
 def view(track: Track, window_s: float = 60.0) -> Array:
     """Return what an attacker looks at, (windows, D): ``FEATURES``, then levels and the form of events by signal."""
     forms = np.full((len(_EVENTS), 22), np.nan)
-    if {*track.columns} <= {*FEATURES}:  # features are what was released
+    if track.columns and {*track.columns} <= {*FEATURES}:  # features are what was released
         values = np.atleast_2d(np.asarray(track.values, float))
         rows = np.full((len(values), len(FEATURES)), np.nan)
         rows[:, [FEATURES.index(name) for name in track.columns]] = values
@@ -137,8 +141,8 @@ def view(track: Track, window_s: float = 60.0) -> Array:
                 form[:6] = [*np.resize(values.mean(axis=0), 3), *np.resize(np.log(values.std(axis=0) + 1e-6), 3)]
                 at = (np.append(seen, 0)[:, None] + apart_s * np.linspace(-0.75, 1.5, 16)) * signals[kind].rate_hz
                 around = np.interp(at, np.arange(len(values)), values[:, 0])  # (events, 16)
-                spread = around.std(axis=1, keepdims=True) + 1e-9
-                form[6:] = np.median((around - around.mean(axis=1, keepdims=True)) / spread, axis=0)
+                around = (around.T - around.mean(axis=1)) / (around.std(axis=1) + 1e-9)
+                form[6:] = np.median(around, axis=1)
     return np.concatenate([rows, np.tile(forms.ravel(), (len(rows), 1))], axis=1)
 
 
@@ -146,7 +150,8 @@ def sorted_windows(tracks: Iterable[tuple[str, Track]], window_s: float) -> dict
     """Return all windows (N, ``FEATURES``) of each person, every feature sorted; NaN come last."""
     of: dict[str, list[Array]] = {}
     for subject, track in tracks:
-        of.setdefault(subject, []).append(windows_of(signals_of(track), window_s)[0])
+        with suppress(DataError):  # it is withheld where it is to be hidden
+            of.setdefault(subject, []).append(windows_of(signals_of(track), window_s)[0])
     return {subject: np.sort(np.concatenate(parts), axis=0) for subject, parts in of.items()}
 
 

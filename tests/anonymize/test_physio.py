@@ -132,9 +132,11 @@ def test_what_cannot_be_of_a_body_is_refused(name, change, said):
     track, method = body(0, 0), registry.create("personare.anonymize", name)
     with pytest.raises(DataError, match=said):
         method(replace(track, values=change(track.values)), subject="0", rng=generator(0))
-    for broken in (replace(track, rate_hz=0.0), replace(track, columns=("a",) * 6)):
+    for broken in (replace(track, rate_hz=0.0), replace(track, columns=("a",) * 6), replace(track, columns=())):
         with pytest.raises(DataError):
-            method(broken, subject="0", rng=generator(0))
+            method.fit([("0", broken), ("0", track)], rng=generator(0))(broken, subject="0", rng=generator(0))
+        with pytest.raises(DataError):
+            view(broken)
 
 
 def test_gaps_are_no_events_and_impossible_values_are_gaps():
@@ -149,6 +151,18 @@ def test_gaps_are_no_events_and_impossible_values_are_gaps():
         PhysioWindows()(body(0, 0), subject="", rng=generator(0))
     with pytest.raises(OptionError, match="features"):
         PhysioWindows(features=("charm",))
+
+
+@pytest.mark.parametrize("ratio", [7.0, 10.9375])  # 700 beside 64 Hz, as in WESAD
+def test_signals_of_other_rates_keep_theirs_and_their_gaps(ratio):
+    slow = np.sin(np.arange(640) / 5)
+    values = np.full((round(640 * ratio), 2), np.nan)
+    values[:, 0], values[np.round(np.arange(640) * ratio).astype(int), 1] = 30.0, slow
+    values[: round(100 * ratio), 1] = np.nan
+    track = Track(kind="signal", values=values, columns=("temp", "resp"), rate_hz=64 * ratio)
+    signal = signals_of(track)["resp"]
+    assert signal.rate_hz == pytest.approx(64, rel=1e-3) and len(signal.values) == 640
+    assert np.isnan(signal.values[:100]).all() and np.allclose(signal.values[100:, 0], slow[100:])
 
 
 def test_an_ecg_beats_as_a_pulse_does():
