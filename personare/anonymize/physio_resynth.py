@@ -1,12 +1,14 @@
 """Replays a body's beats, skin responses, breaths and steps in a form common to all: what happened stays, not whose."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from personare.core.options import Positive, check_options
+from personare.core.protocols import TrackAnonymizer
 from personare.core.types import Array, Track
 from personare.features.physio import USUAL, events_of, levelled, signals_of, sorted_windows, windows_of
 
@@ -31,7 +33,6 @@ class PhysioResynth:
     level_s: Positive = 20.0  # of signals slower than one a second: 60 samples
     levels: int = 5  # 2 to 20: fewer hide more
     policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
-    by_person: Mapping[str, Array] = field(default_factory=dict, repr=False)  # filled by ``fit``
 
     fit_on: ClassVar[str] = "everyone"
     works_alone: ClassVar[bool] = True
@@ -39,15 +40,18 @@ class PhysioResynth:
     def __post_init__(self) -> None:
         check_options(self, levels=(2, 20))
 
-    def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> "PhysioResynth":
+    def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> TrackAnonymizer:
         """Learn what every level of a person ranges over, from all of their recordings."""
-        return replace(self, by_person=sorted_windows(background, self.level_s))
+        return partial(self._hidden, sorted_windows(background, self.level_s))
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         """Return the signals drawn anew, all at the rate of the given ones."""
+        return self._hidden({}, track, subject=subject, rng=rng)
+
+    def _hidden(self, ranges: Mapping[str, Array], track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         signals, times, drawn = signals_of(track), np.arange(len(track.values)) / track.rate_hz, dict[str, Array]()
         rows, span_s = windows_of(signals, self.level_s)
-        rows = levelled(rows, self.by_person.get(subject, np.sort(rows, axis=0)), self.levels, rng)
+        rows = levelled(rows, ranges.get(subject, np.sort(rows, axis=0)), self.levels, rng)
 
         def level(name: str) -> Array:
             heights = np.nan_to_num(rows[:, [*USUAL].index(name)], nan=USUAL[name][0])

@@ -125,7 +125,7 @@ def expressive_motion(clip: Array) -> Array:
     return np.concatenate(describe_motion(clip)[:2])
 
 
-def window_moments(clip: Array) -> Array:
-    """Return mean and spread of each column of a clip's windows (W, D), (2 D,); NaN where it holds no number."""
-    rows = np.ma.masked_invalid(clip)
+def window_moments(clip: Array, columns: int | None = None) -> Array:
+    """Return mean and spread of the first columns of a clip's windows (W, D); NaN where one holds no number."""
+    rows = np.ma.masked_invalid(clip[:, :columns])
     return np.concatenate([rows.mean(axis=0).filled(np.nan), rows.std(axis=0).filled(np.nan)])

@@ -129,9 +129,8 @@ def view(track: Track, window_s: float = 60.0) -> Array:
     """Return what an attacker looks at, (windows, D): ``FEATURES``, then levels and the form of events by signal."""
     forms = np.full((len(_EVENTS), 22), np.nan)
     if track.columns and {*track.columns} <= {*FEATURES}:  # features are what was released
-        values = np.atleast_2d(np.asarray(track.values, float))
-        rows = np.full((len(values), len(FEATURES)), np.nan)
-        rows[:, [FEATURES.index(name) for name in track.columns]] = values
+        rows = np.full((len(np.atleast_2d(track.values)), len(FEATURES)), np.nan)
+        rows[:, [FEATURES.index(name) for name in track.columns]] = np.asarray(track.values)
     else:
         signals = signals_of(track)
         rows, _ = windows_of(signals, window_s)
@@ -141,8 +140,7 @@ def view(track: Track, window_s: float = 60.0) -> Array:
                 form[:6] = [*np.resize(values.mean(axis=0), 3), *np.resize(np.log(values.std(axis=0) + 1e-6), 3)]
                 at = (np.append(seen, 0)[:, None] + apart_s * np.linspace(-0.75, 1.5, 16)) * signals[kind].rate_hz
                 around = np.interp(at, np.arange(len(values)), values[:, 0])  # (events, 16)
-                around = (around.T - around.mean(axis=1)) / (around.std(axis=1) + 1e-9)
-                form[6:] = np.median(around, axis=1)
+                form[6:] = np.median((around.T - around.mean(axis=1)) / (around.std(axis=1) + 1e-9), axis=1)
     return np.concatenate([rows, np.tile(forms.ravel(), (len(rows), 1))], axis=1)
 
 
@@ -158,8 +156,7 @@ def sorted_windows(tracks: Iterable[tuple[str, Track]], window_s: float) -> dict
 def levelled(rows: Array, of: Array, levels: int, rng: np.random.Generator) -> Array:
     """Return (N, ``FEATURES``) as one of so many levels by its rank among the person's own sorted windows.
 
-    The levels are those of somebody usual; ties, such as a night at rest, are broken by chance, so that how many there
-    are does not show.
+    The levels are those of somebody usual; ties, such as a night at rest, are broken by chance: none can count them.
     """
     out = np.full(rows.shape, np.nan)
     heights = np.array([NormalDist().inv_cdf((n + 0.5) / levels) for n in range(levels)])

@@ -1,11 +1,11 @@
 """Reads a state (stress, activity, sleep) or an illness from body signals, by what windows of them say."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from personare.core.options import check_options
 from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import discriminant, forest
 from personare.evaluate.clips import window_moments
@@ -31,18 +31,11 @@ class PhysioState:
 
     label: str = "stress"  # what is read: a column of the table
     kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
-    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
-
-    def __post_init__(self) -> None:
-        check_options(self, folds=2)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in the features of ``physio`` (windows, D)."""
-        plain = Task(view="physio", folds=self.folds, label=self.label, kind=self.kind, describe=_moments)
+        moments = partial(window_moments, columns=len(FEATURES))
+        plain = Task(view="physio", label=self.label, kind=self.kind, describe=moments)
         adapted = (replace(plain, adapt=True), discriminant())
         readers = {"physio_state_rf": (plain, forest(100)), "physio_state_adapted": adapted}
         return read_and_measure(original, released, readers, rng=rng)
-
-
-def _moments(clip: np.ndarray) -> np.ndarray:
-    return window_moments(clip[:, : len(FEATURES)])
