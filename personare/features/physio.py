@@ -150,7 +150,7 @@ def sorted_windows(tracks: Iterable[tuple[str, Track]], window_s: float) -> dict
     for subject, track in tracks:
         with suppress(DataError):  # it is withheld where it is to be hidden
             of.setdefault(subject, []).append(windows_of(signals_of(track), window_s)[0])
-    return {subject: np.sort(np.concatenate(parts), axis=0) for subject, parts in of.items()}
+    return {subject: np.sort(np.concatenate(parts), axis=0) for subject, parts in of.items() if parts}
 
 
 def levelled(rows: Array, of: Array, levels: int, rng: np.random.Generator) -> Array:

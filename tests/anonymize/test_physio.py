@@ -134,7 +134,7 @@ def test_what_cannot_be_of_a_body_is_refused(name, change, said):
         method(replace(track, values=change(track.values)), subject="0", rng=generator(0))
     for broken in (replace(track, rate_hz=0.0), replace(track, columns=("a",) * 6), replace(track, columns=())):
         with pytest.raises(DataError):
-            method.fit([("0", broken), ("0", track)], rng=generator(0))(broken, subject="0", rng=generator(0))
+            method.fit([("0", broken), ("1", track)], rng=generator(0))(broken, subject="0", rng=generator(0))
         with pytest.raises(DataError):
             view(broken)
 

@@ -1,4 +1,4 @@
-"""Names people by their body: rates, levels and their course, spectra of pulse and movement."""
+"""Names people by their body: rates, levels and their course, the form of a beat and of a step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
