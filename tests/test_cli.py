@@ -65,7 +65,7 @@ def test_one_file_is_done_in_this_process_without_heavy_imports(tmp_path, method
         (["anonymize", "in.wav", "out.wav"], "hides nothing"),
         (["anonymize", "in.wav", "out.wav", "--voice", "voice_magic"], "Choose one of"),
         (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "x"], "METHOD.NAME=VALUE"),
-        (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "face_blur.x=1"], "neither"),
+        (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "face_blur.x=1"], "none of the methods"),
         (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "voice_noise.x=1"], "no option x"),
         (["anonymize", "in.wav", "out.wav", "--voice", "voice_codebook"], "--background"),
         (["study", "absent"], "absent"),

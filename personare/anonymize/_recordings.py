@@ -3,7 +3,9 @@
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 
 from personare.anonymize._video import Locate, anonymize_video
 from personare.core import registry
+from personare.core.channels import CHANNELS, Channel
 from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
 from personare.core.types import Recording, Release, Signal, Withheld
@@ -21,7 +24,9 @@ from personare.features.marks import mark
 from personare.features.models import find_model
 
 METHODS = "personare.anonymize"
-_FIT_PER_PERSON = {"audio": 200, "video": 12}  # recordings of one person a method is fitted on, drawn at random
+SUFFIX = {channel.track: channel.suffix for channel in CHANNELS}
+# recordings of one person a method is fitted on, drawn at random; of tracks that are no media all
+_FIT_PER_PERSON = {"audio": 200, "video": 12}
 
 Sources = Mapping[str, Mapping[str, Path]]
 """The admitted files: recording id -> track -> path."""
@@ -32,44 +37,55 @@ Work = tuple[Recording, Mapping[str, Path], Mapping[str, Path]]
 
 @dataclass(frozen=True, kw_only=True)
 class Disguise:
-    """What one release does to voice and face: plain data, as it stands in a study file."""
+    """What one release does to the channels of ``core/channels.py``: plain data, as it stands in a study file."""
 
     name: str
     voice: str = ""  # an anonymizer of voices, e.g. voice_mcadams; empty: no sound is released
     face: str = ""  # an anonymizer of faces, e.g. face_blur; empty: no picture is released
+    body: str = ""  # of body signals, e.g. physio_windows; empty: none are released, and so for words and phone
+    words: str = ""
+    phone: str = ""
     voice_options: Mapping[str, Any] = field(default_factory=dict)
     face_options: Mapping[str, Any] = field(default_factory=dict)
+    body_options: Mapping[str, Any] = field(default_factory=dict)
+    words_options: Mapping[str, Any] = field(default_factory=dict)
+    phone_options: Mapping[str, Any] = field(default_factory=dict)
     watermark: bool = False  # put a mark that outlives re-encoding into the voice
     keep_sound: bool = False  # carry the *original* sound over into the video: the voice then stays identifiable
 
     def __post_init__(self) -> None:
         """Check that something is hidden, and that each method exists and takes its options."""
-        if not (self.voice or self.face):
-            raise OptionError(f"Release '{self.name}' hides nothing. Name a voice method, a face method, or both.")
+        if not self.channels:
+            raise OptionError(f"Release '{self.name}' hides nothing. Name a method of a channel, e.g. for the voice.")
         if self.watermark and not self.voice:
             raise OptionError(f"Release '{self.name}' has no new voice to put a watermark into. Name a voice method.")
         if self.keep_sound and self.voice:
             raise OptionError(f"Release '{self.name}' cannot both keep the original sound and replace it.")
-        for kind, name in (("voice", self.voice), ("face", self.face)):
-            if name and not name.startswith(kind + "_"):
-                raise OptionError(f"'{name}' is not a {kind} method. `personare methods` lists them.")
+        for channel, name in self.channels.items():
+            if not name.startswith(f"{channel.prefix}_"):
+                raise OptionError(f"'{name}' is not a {channel.name} method. `personare methods` lists them.")
         for name, options in self.options.items():
             registry.create(METHODS, name, options)
 
     @property
+    def channels(self) -> dict[Channel, str]:
+        """Method by channel, of those that are released."""
+        return {channel: method for channel in CHANNELS if (method := getattr(self, channel.name))}
+
+    @property
     def methods(self) -> dict[str, str]:
-        """Method by modality, ``audio`` and/or ``video``."""
-        return {m: method for m, method in (("audio", self.voice), ("video", self.face)) if method}
+        """Method by modality, which is the channel's track."""
+        return {channel.track: method for channel, method in self.channels.items()}
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """``audio`` and/or ``video``."""
+        """``audio``, ``video`` and so on."""
         return tuple(self.methods)
 
     @property
     def options(self) -> dict[str, Mapping[str, Any]]:
         """Options by method."""
-        return {m: dict(o) for m, o in ((self.voice, self.voice_options), (self.face, self.face_options)) if m}
+        return {method: dict(getattr(self, f"{channel.name}_options")) for channel, method in self.channels.items()}
 
     @property
     def needs_landmarks(self) -> bool:
@@ -95,15 +111,14 @@ class Disguise:
         people = sorted({r.subject for r in recordings})
 
         def background(track: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
-            """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
+            """Yield (subject, speech, located frames or track): of sound and film, some recordings of each person."""
             drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
             for i in generator(seed, "fit", track).permutation(len(recordings)):
                 drawn.setdefault(recordings[i].subject, []).append(i)
-            for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON[track]]):
+            for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON.get(track)]):
                 r = recordings[i]
-                if r.subject in subjects and track in sources.get(r.id, {}):
-                    path = sources[r.id][track]
-                    yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
+                files = sources.get(r.id, {}) if r.subject in subjects else {}
+                yield from ((r.subject, read) for read in _read(track, files, partial(locate_for, r)))
 
         def fitted(track: str, name: str) -> dict[str, Any]:
             """Return the fitted method by the person it hides."""
@@ -126,6 +141,18 @@ class Disguise:
 
         by_modality = {track: fitted(track, name) for track, name in self.methods.items()}
         return Masks(disguise=self, by_modality=by_modality, seed=seed)
+
+
+def _read(track: str, files: Mapping[str, Path], locate: Callable[[], Locate]) -> Iterator[Any]:
+    """Yield what a method learns from a recording: nothing where it has no such track, or none that can be read."""
+    if track in _FIT_PER_PERSON:
+        if track in files:
+            yield audio.read(files[track]) if track == "audio" else locate()(video.read(files[track]))
+        return
+    from personare.features.tracks import read_channel
+
+    with suppress(DataError):  # it is withheld where it is to be hidden
+        yield read_channel(track, files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +185,7 @@ class Masks:
     def __call__(
         self, work: Work, locate: Locate, corrections: Mapping[str, Corrections] = MappingProxyType({})
     ) -> Outcome:
-        """Protect the voice and the face of one recording, or withhold them: a bad recording raises nothing.
+        """Protect each channel of one recording, or withhold it: a bad recording raises nothing.
 
         The original's files were admitted by the vault; each protected file is written whole or not at all.
         ``corrections`` are by track, and made before anything is written.
@@ -169,6 +196,10 @@ class Masks:
         written: list[str] = []
         for track, target in targets.items():
             try:
+                if track in self.by_modality and track not in _FIT_PER_PERSON:
+                    self._write_track(track, recording, sources, target)
+                    written.append(track)
+                    continue
                 if track not in self.by_modality or track not in sources:
                     raise DataError(f"The recording has no {track}.")
                 source, sound, mended = sources[track], None, corrections.get(track) or Corrections(digest="")
@@ -202,6 +233,22 @@ class Masks:
         policy = self.disguise.options[name].get("policy", getattr(method, "policy", "recording"))
         owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
         return method, generator(self.seed, name, owner)
+
+    def _write_track(self, track: str, recording: Recording, sources: Mapping[str, Path], target: Path) -> None:
+        """Write a track that is neither sound nor film, after a check that it really changed."""
+        from personare.features.tracks import TrackForm, read_channel, write_track  # brings pandas
+
+        before = read_channel(track, sources)
+        method, rng = self._mask(track, recording)
+        after = method(before, subject=recording.subject, rng=rng)
+        if not (isinstance(after.values, str) or np.isfinite(after.values).any()):
+            raise DataError("Nothing was left of the recording, so there is nothing to release.")
+        same = np.array_equal(after.values, before.values, equal_nan=not isinstance(after.values, str))
+        if same and not getattr(method, "may_be_unchanged", False):
+            raise DataError(f"The {track} came out unchanged, so nothing was protected.")
+        clock = {"SamplingFrequency": after.rate_hz, "StartTime": after.start_s} if after.rate_hz else {}
+        form = TrackForm(kind=after.kind, suffix=SUFFIX[track], about=clock)
+        write_track(target, after.values, form, columns=after.columns, note=mark("anonymized"))
 
     def _speech(self, recording: Recording, source: Path, corrections: Corrections) -> Signal:
         """Return the speech changed, after a check that it really changed; what is bleeped no method gets to hear."""

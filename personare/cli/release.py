@@ -19,6 +19,7 @@ from personare.cli.terminal import (
     tell_run,
     use_options,
 )
+from personare.core.channels import CHANNELS
 from personare.core.errors import OptionError
 from personare.core.types import Release
 
@@ -76,11 +77,17 @@ def _corrections(context: click.Context, option: click.Parameter, path: Path | N
     return read_corrections(path) if path else ()
 
 
+def _channel_options(command: Any) -> Any:
+    for channel in reversed(CHANNELS):
+        text = f"A method for {channel.name}, e.g. {channel.example}."
+        command = click.option(f"--{channel.name}", default="", help=text)(command)
+    return command
+
+
 @click.command()
 @click.argument("source", type=PATH)
 @click.argument("target", type=click.Path())
-@click.option("--face", default="", help="A face method, e.g. face_blur.")
-@click.option("--voice", default="", help="A voice method, e.g. voice_mcadams.")
+@_channel_options
 @click.option("--option", "-o", "options", multiple=True, metavar="METHOD.NAME=VALUE", help="An option of a method.")
 @click.option("--keep", multiple=True, metavar="REGION", help="Leave this region (left,top,right,bottom in 0..1).")
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
@@ -98,7 +105,7 @@ def _corrections(context: click.Context, option: click.Parameter, path: Path | N
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
-def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> None:
+def anonymize(source: Path, target: str, **how: Any) -> None:
     """Hide the people of SOURCE (a file, a folder or a cohort) and write TARGET, a new file or folder.
 
     Sound is dropped from videos unless --voice or --keep-sound says otherwise. In a folder files are named by number;
@@ -113,18 +120,20 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
             raise OptionError(f"-o takes {form}, not '{name}'.")
         options.setdefault(method, {})[option] = value
     regions = {name: how[name] for name in ("keep", "only") if how[name]}
+    methods = {channel.name: how[channel.name] for channel in CHANNELS}
+    chosen = {f"{name}_options": options.pop(method, {}) for name, method in methods.items() if method}
+    if methods["face"]:
+        chosen["face_options"] |= regions
     disguise = personare.Disguise(
-        name="_".join(filter(None, (face, voice))) or "nothing",
-        face=face,
-        voice=voice,
-        face_options={**options.pop(face, {}), **regions} if face else {},
-        voice_options=options.pop(voice, {}) if voice else {},
+        name="_".join(filter(None, methods.values())) or "nothing",
+        **methods,
+        **chosen,
         watermark=how["watermark"],
         keep_sound=how["keep_sound"],
     )
     if options:
-        raise OptionError(f"-o names {', '.join(options)}, which is neither the face nor the voice method chosen.")
-    for item in passed_over(source, Path(target)):
+        raise OptionError(f"-o names {', '.join(options)}, which is none of the methods chosen.")
+    for item in passed_over(source, Path(target), disguise.modalities):
         click.echo(f"not taken {line(item)}", err=True)
     remarks: list[str] = []
     settings = {name: how[name] for name in ("background", "labels", "corrections", "seed")}
@@ -134,7 +143,7 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
         click.echo(f"note {sentence}", err=True)
     for item in release.withheld:
         click.echo(f"withheld {line(item)}", err=True)
-    _tell_release(release, face)
+    _tell_release(release, disguise.face)
     if release.withheld:
         sys.exit(3)
 

@@ -38,6 +38,7 @@ from personare.core.types import (
     Result,
     Signal,
     Spend,
+    Track,
     Turn,
     Withheld,
 )
@@ -61,6 +62,17 @@ class FaceAnonymizer(Protocol):
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB image (height, width, 3) for every frame."""
+
+
+class TrackAnonymizer(Protocol):
+    """A track of a person that is neither sound nor film in (body signals, words, a phone's log), a new one out.
+
+    May offer ``fit(background: Iterable[tuple[str, Track]], *, rng) -> TrackAnonymizer`` over (subject, track), of all
+    recordings of each person. Where ``may_be_unchanged`` is True, a track in which nothing had to be hidden may leave.
+    """
+
+    def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
+        """Return what may be shown (see ``core.types.Track``); an error withholds the recording."""
 
 
 class Reader(Protocol):

@@ -208,6 +208,20 @@ class Signal:
         return len(self.values) / self.rate_hz
 
 
+TrackKind = Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """What a file holds."""
+
+    kind: TrackKind  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
+    values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
+    columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
+    rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
+    start_s: float = 0.0  # when a signal starts, in seconds of the recording
+
+
 @dataclass(frozen=True, kw_only=True)
 class Face:
     """One face in one frame; landmarks, blendshapes and pose are None where they were not asked for."""

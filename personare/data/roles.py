@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-RECORDED = ("audio", "events", "physio", "picture", "text", "truth", "video")
+RECORDED = ("audio", "events", "phone", "physio", "picture", "text", "truth", "video")
 _USUAL: Mapping[str, str] = {
     "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
     "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
+    "ecg": "physio", "resp": "physio", "chestacc": "physio", "chesteda": "physio", "chesttemp": "physio",
 }  # fmt: skip
 
 
@@ -16,6 +17,12 @@ def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) 
     The cohort may declare it, as its reader did; but not what names say that mean the same in every cohort.
     """
     return track if track in RECORDED else _USUAL.get(track) or declared.get(track, track)
+
+
+def source_tracks(released: Iterable[str], present: Iterable[str]) -> list[str]:
+    """Return those of a cohort's tracks that releases of some are made of: for ``physio`` every signal of a body."""
+    wanted = {*released}
+    return sorted(t for t in {*present} if t in wanted or ("physio" in wanted and recorded_as(t) == "physio"))
 
 
 def usual_tracks(

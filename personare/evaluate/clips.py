@@ -123,3 +123,9 @@ def describe_motion(clip: Array) -> list[Array]:
 def expressive_motion(clip: Array) -> Array:
     """Return geometry and dynamics alone: which tracks move together says more of the person than of the emotion."""
     return np.concatenate(describe_motion(clip)[:2])
+
+
+def window_moments(clip: Array, columns: int | None = None) -> Array:
+    """Return mean and spread of the first columns of a clip's windows (W, D); NaN where one holds no number."""
+    rows = np.ma.masked_invalid(clip[:, :columns])
+    return np.concatenate([rows.mean(axis=0).filled(np.nan), rows.std(axis=0).filled(np.nan)])

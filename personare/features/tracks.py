@@ -8,19 +8,23 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.lib.recfunctions import unstructured_to_structured
 from PIL import Image
 
 from personare.core.atomic import replacing, write_json, write_text
+from personare.core.channels import CHANNELS
 from personare.core.errors import DataError, MissingModelError
-from personare.core.types import Array, Batch, LocatedFrame
+from personare.core.types import Array, Batch, LocatedFrame, TrackKind
+from personare.core.types import Track as Track  # which readers of tracks look for here
 from personare.data.media_files import PICTURES, track_of
+from personare.data.roles import source_tracks
 from personare.data.texts import read_text
-from personare.features import audio, video
+from personare.features import audio, physio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
 from personare.features.face import square
 from personare.features.functionals import VIEWS, describe
@@ -35,8 +39,7 @@ FACE_VIEWS = ("crops", "frames", "blendshapes", "landmarks", "faces112")
 _SILENCE_DB = -100.0  # the level under which nothing lies in a log-mel view
 _STATISTICS = ("mean", "std", "p10", "p90")
 _TABLES = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
-_Kind = Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
-_KINDS: Final[Mapping[int, _Kind]] = {1: "table", 2: "spectrogram", 3: "picture"}
+_KINDS: Final[Mapping[int, TrackKind]] = {1: "table", 2: "spectrogram", 3: "picture"}
 _MISSING = "_missing"
 _KEPT = ("Units", "SamplingFrequency")  # of a sidecar: nothing that a person could have put there
 _NO_BOXES = np.empty((0, 4))
@@ -45,17 +48,6 @@ _PICTURES_HZ = 8.0
 _MOTION_HZ = 12.5
 _LONGEST_S = 60.0  # of a longer recording the first minute is judged, so that memory stays bounded
 _SIZE = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Track:
-    """What a file holds."""
-
-    kind: _Kind  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
-    values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
-    columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
-    rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
-    start_s: float = 0.0  # when a signal starts, in seconds of the recording
 
 
 def read_track(path: Path, *, picture: int = 64, landmarker: FaceLandmarker | None = None) -> Track:
@@ -84,6 +76,40 @@ def read_track(path: Path, *, picture: int = 64, landmarker: FaceLandmarker | No
     if kind == "video" and landmarker is not None:
         return _film(face_views(path, ["blendshapes"], _NO_BOXES, landmarker=landmarker)["blendshapes"], path.name)
     raise DataError(f"No array is made of {path.name}. Ask for other tracks.")
+
+
+def read_channel(name: str, files: Mapping[str, Path]) -> Track:
+    """Return the track of a channel that is neither sound nor film; of a body, all signals of ``files`` as one.
+
+    Signals are put together at the highest rate, the columns of those that are slower NaN between their values.
+    """
+    tracks = {track: read_track(files[track]) for track in source_tracks([name], files)}
+    if not tracks:
+        raise DataError(f"The recording has no {name}.")
+    if len(tracks) == 1:
+        return next(iter(tracks.values()))
+    if any(track.kind != "signal" or not track.rate_hz for track in tracks.values()):
+        raise DataError(f"{', '.join(tracks)} must be signals whose sidecar says their SamplingFrequency. Mend it.")
+    rate_hz, start_s = max(t.rate_hz for t in tracks.values()), min(t.start_s for t in tracks.values())
+    columns: dict[str, pd.Series] = {}
+    for track, read in tracks.items():
+        at = np.round((read.start_s - start_s + np.arange(len(read.values)) / read.rate_hz) * rate_hz).astype(int)
+        names = read.columns or tuple(map(str, range(1, np.shape(read.values)[1] + 1)))
+        for column, values in zip(names, np.asarray(read.values).T, strict=True):
+            columns[column if column == track else f"{track}_{column}"] = pd.Series(values, at)
+    table = pd.DataFrame(columns)
+    values = table.reindex(range(table.index.max() + 1)).to_numpy(np.float32)
+    return Track(kind="signal", values=values, columns=tuple(columns), rate_hz=rate_hz, start_s=start_s)
+
+
+def _channel_view(track: Track) -> Array:
+    """Return a text as (1,), and rows as (T,) records: ``time_s`` and the track's columns."""
+    if isinstance(track.values, str):
+        return np.array([track.values])
+    values = np.atleast_2d(track.values)
+    times = track.start_s + np.arange(len(values)) / (track.rate_hz or 1)
+    names = track.columns or map(str, range(1, values.shape[1] + 1))
+    return unstructured_to_structured(np.column_stack([times, values]), names=["time_s", *names])
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
@@ -246,9 +272,12 @@ def observe(
     faces = locations / f"{name}.npz"
     arrays: dict[str, Array] = {}
     problems: list[str] = []
-    for track in [track for track in ("audio", "video") if track in files]:
+    for track in [channel.track for channel in CHANNELS if source_tracks([channel.track], files)]:
         try:
-            if track == "audio":
+            if track not in ("audio", "video"):
+                look = physio.view if track == "physio" else _channel_view
+                arrays |= {track: look(read_channel(track, files))} if track in views else {}
+            elif track == "audio":
                 arrays |= voice_views(files[track], views)
             elif original:
                 locations.mkdir(parents=True, exist_ok=True)
@@ -303,7 +332,7 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
 class TrackForm:
     """What the files of a track have in common: their format, nothing of their content."""
 
-    kind: _Kind
+    kind: TrackKind
     suffix: str  # with its dot
     about: Mapping[str, Any] = field(default_factory=dict)  # rate and units
     whole: bool = False  # values are whole numbers 0 to 255

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from personare.core.channels import CHANNELS
 from personare.core.strongest import IDENTIFY_ALL, baseline, choose, group_of, informative, unprotected
 from personare.core.types import Result
 from personare.report.run import RunRecord
 from personare.report.words import KINDS, kind_of
 
-_ORDER = ("audio", "video", "audio+video", *KINDS)
+_ORDER = (*(channel.track for channel in CHANNELS), "audio+video", *KINDS)
 _SAME = 0.015  # a difference that two figures after the point hardly show
 
 
@@ -83,7 +84,7 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
     measured = {r.release for r in record.results if group_of(r) == group and r.question != "cost"}
     names = [n for n in record.names() if n in measured]
     if kind == "recordings":  # one that hides face and voice would repeat the voice's point
-        hidden = {n: "+".join(sorted(record.release(n).get("modalities") or group.split("+"))) for n in names}
+        hidden = {n: "+".join(record.release(n).get("modalities") or [group]) for n in names}
         names = [n for n in names if hidden[n] == group] or names
     leaky = set(filter(record.leaky, names))
     for name in names:

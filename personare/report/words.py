@@ -12,6 +12,7 @@ from jinja2 import BytecodeCache, Environment, FunctionLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
+from personare.core.channels import CHANNELS
 from personare.core.types import Result
 
 
@@ -72,7 +73,7 @@ def label(release: str, kind: str) -> str:
     """Shorten a release's name in a picture whose title says what was hidden."""
     parts = re.split(r"\s*\+\s*|__", release)
     if kind == "recordings":
-        parts = [re.sub(r"^(voice|face|audio|video)_", "", part) for part in parts]
+        parts = [re.sub(rf"^({'|'.join(f'{c.prefix}|{c.track}' for c in CHANNELS)})_", "", part) for part in parts]
     lines = [plain(part) or release for part in parts]
     return " +\n".join(line if len(line) <= 26 else f"{line[:25].rstrip()}…" for line in lines)
 

@@ -348,7 +348,7 @@ def _made(plan: StudyPlan) -> dict[str, list[tuple[str, str]]]:
         titles = {"releases": "Recordings of hidden people", "models": group("model")}
         rows = []
         for row in plan.rows(table):
-            names = [getattr(row, part, "") for part in ("face", "voice", "method")]
+            names = [*row.methods.values()] if table == "releases" else [getattr(row, "method", "")]
             rows.append((row.name, " ".join(methods[name].summary for name in names if name in methods)))
         if rows:
             made[titles.get(table, group(table))] = rows

@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
@@ -20,17 +20,20 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from personare.anonymize._recordings import Disguise, Masks, Outcome, Sources, Work, as_release
+from personare.anonymize._recordings import SUFFIX, Disguise, Masks, Outcome, Sources, Work, as_release
 from personare.anonymize._video import Locate
 from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording, Release, Withheld
-from personare.data.media_files import SUFFIXES, track_of
+from personare.data.media_files import SUFFIXES, suffix_of, track_of
+from personare.data.roles import source_tracks
 from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.locations import locate_live
 from personare.govern.storage import open_plain, plain_size
 from personare.study.parallel import Workers
 
+_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")  # of a body's signals, or else of a phone's log
+_READ: Mapping[str, tuple[str, ...]] = {**SUFFIXES, "physio": _TABLES, "text": (".txt",), "phone": _TABLES}
 _BEGINNING = 1 << 20  # bytes of a file that tell it apart
 _LINE_S = 30  # between two lines about a long film, where they go to a file
 
@@ -53,13 +56,13 @@ def anonymize_path(
     a cohort by pseudonym and number), in an order that tells nothing; whose they are stands in the key beside the
     target, ``key_of(target)``, which only its owner can read. A file that the user names gets that name and no key.
 
-    ``source`` is a sound or video file, a folder of them (each file is taken for another person), or a cohort, of which
-    only the ``labels`` named leave. ``target`` is a new file or a new folder; for one file, a folder is one that is
-    there or ends in ``/``. A folder that an earlier call with the same key began is finished. Methods that learn from a
-    group of people learn from the cohort ``background``, if given. Each of the ``corrections`` must be of one of the
-    files, by its content, or nothing is made. What is done to a cohort is noted in the ledger
-    beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what had to be mended in an original.
-    ``root`` of what is returned is the file or the folder that was written.
+    ``source`` is a file (sound, video, text, a table of signals or of a phone's log), a folder of them (each is taken
+    for another person), or a cohort, of which only the ``labels`` named leave. ``target`` is a new file or a new
+    folder; for one file, a folder is one that is there or ends in ``/``. A folder that an earlier call with the same
+    key began is finished. Methods that learn from a group of people learn from the cohort ``background``, if given.
+    Each of the ``corrections`` must be of one of the files, by its content, or nothing is made. What is done to a
+    cohort is noted in the ledger beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what was
+    mended in an original. ``root`` of what is returned is the file or the folder that was written.
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")
@@ -86,11 +89,11 @@ def key_of(target: Path) -> Path:
     return absolute.with_name(f"{absolute.name}.key.tsv")
 
 
-def passed_over(source: Path, target: Path) -> list[Withheld]:
-    """Return a line for each file of a folder that ``anonymize_path`` does not take."""
+def passed_over(source: Path, target: Path, hidden: Collection[str] = tuple(SUFFIXES)) -> list[Withheld]:
+    """Return a line for each file of a folder that ``anonymize_path`` does not take where these tracks are hidden."""
     if not source.is_dir() or (source / "dataset_description.json").exists():
         return []
-    return [problem for _, problem in _files(source, target) if problem]
+    return [problem for _, problem in _files(source, target, hidden) if problem]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +142,13 @@ class _Anonymizing:
 
     def file(self, source: Path, target: Path) -> Release:
         """Hide one file under the name that the user gave; it has no consent table, so the user answers for it."""
-        _must_be_media([source], source)
-        suffix = self._suffix(source)
-        written = target.with_suffix(suffix) if track_of(target.name) else target.with_name(target.name + suffix)
+        hidden = self.disguise.modalities
+        _must_be_media([source], source, hidden)
+        ending = suffix_of(target.name) if track_of(target.name) or _track(target.name, hidden) else ""
+        written = target.with_name(target.name[: len(target.name) - len(ending)] + self._suffix(source))
         _must_be_new(written)
+        if track_of(written.name) not in SUFFIXES:
+            _must_be_new(written.with_name(written.name.partition(".")[0] + ".json"))
         self._must_fit([source])
         written.parent.mkdir(parents=True, exist_ok=True)
         return self._release(written, {source: written}, {source: source.name})
@@ -150,8 +156,9 @@ class _Anonymizing:
     def folder(self, source: Path, target: Path) -> Release:
         """Hide the files of a folder, or one file into a folder, under numbers."""
         within = source.parent if source.is_file() else source
-        names = {path: str(path.relative_to(within)) for path, problem in _files(source, target) if not problem}
-        _must_be_media(list(names), source)
+        hidden = self.disguise.modalities
+        names = {path: str(path.relative_to(within)) for path, problem in _files(source, target, hidden) if not problem}
+        _must_be_media(list(names), source, hidden)
         files = sorted(names, key=lambda path: (content_digest(path), names[path]))
         targets = {path: target / f"recording-{n:03d}{self._suffix(path)}" for n, path in enumerate(files, start=1)}
         if not key_of(target).exists():
@@ -167,7 +174,10 @@ class _Anonymizing:
         return release
 
     def _suffix(self, path: Path) -> str:
-        """Return the suffix of the one file that is written: a video where a face is hidden, a sound file otherwise."""
+        """Return the suffix of the one file that is written: of a film a sound file where no face is hidden."""
+        track = _track(path.name, self.disguise.modalities)
+        if track not in SUFFIXES:
+            return SUFFIX[track]
         film = self.disguise.face and (track_of(path.name) == "video" or not self.disguise.voice)
         return ".mp4" if film else ".wav"
 
@@ -177,9 +187,10 @@ class _Anonymizing:
             # randomness hangs on what is in a file, which stays: all know its number, and many could guess its name
             name = f"{content_digest(path)}-{number}"
             recordings.append(Recording(id=name, subject=name, session="01", tracks={}))
-            sources[name] = {"audio": path} if track_of(path.name) == "audio" else {"audio": path, "video": path}
+            track, written = (_track(file.name, self.disguise.modalities) for file in (path, target))
+            sources[name] = {"audio": path, "video": path} if track == "video" else {track: path}
             if not target.exists():
-                work.append((recordings[-1], sources[name], {track_of(target.name): target}))
+                work.append((recordings[-1], sources[name], {written: target}))
         shown = {recording.id: names[path] for recording, path in zip(recordings, targets, strict=True)}
         hidden = self._hide(self._masks(recordings, sources), shown, work)
         before = Outcome(recording="", counts={"recordings": len(targets) - len(work)})
@@ -214,7 +225,8 @@ class _Anonymizing:
         from personare.study.access import admit, open_ledger
 
         ledger = open_ledger(None, cohort.root)
-        recordings, sources, refused = admit(cohort, self.disguise.modalities, purpose, ledger)
+        tracks = source_tracks(self.disguise.modalities, (track for r in cohort.recordings for track in r.tracks))
+        recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
         if not recordings:
             why = f"{refused[0].problem} {refused[0].fix}" if refused else "it has no such recordings."
             raise DataError(f"Nothing of {cohort.name} may be opened for {purpose}: {why}")
@@ -303,7 +315,13 @@ def _film_bar(label: str, path: Path, locate: Locate) -> Locate:
     return shown
 
 
-def _files(source: Path, target: Path) -> Iterator[tuple[Path, Withheld | None]]:
+def _track(name: str, hidden: Collection[str]) -> str:
+    """Return the track that a file is taken for, empty if it is not; sound and film together: a film has both."""
+    taken = {*hidden, *SUFFIXES} if {*SUFFIXES} & {*hidden} else hidden
+    return next((t for t, suffixes in _READ.items() if t in taken and name.lower().endswith(suffixes)), "")
+
+
+def _files(source: Path, target: Path, hidden: Collection[str]) -> Iterator[tuple[Path, Withheld | None]]:
     """Yield each file of a folder (or the one file), and why it is not taken; None: it is."""
     if source.is_file():
         yield source, None
@@ -321,7 +339,7 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Withheld | None]]
         for name in sorted([*names, *links]):
             path = here / name
             if os.path.realpath(path) not in apart:
-                problem, fix = _problem(path)
+                problem, fix = _problem(path, hidden)
                 item = str(path.relative_to(source))
                 yield path, Withheld(item=item, problem=problem, fix=fix) if problem else None
     for error in closed:
@@ -329,22 +347,22 @@ def _files(source: Path, target: Path) -> Iterator[tuple[Path, Withheld | None]]
         yield source, Withheld(item=str(error.filename), problem=why, fix="Change its rights.")
 
 
-def _problem(path: Path) -> tuple[str, str]:
+def _problem(path: Path, hidden: Collection[str]) -> tuple[str, str]:
     if path.is_dir():
         return "it is a link to another folder", "Hide that folder on its own."
     if not path.is_file():
         return "it is no file, or a link that leads nowhere", "Remove it."
     if path.name.startswith("."):
         return "it is a hidden file", "Rename it if it is a recording."
-    if track_of(path.name) not in SUFFIXES:
-        return "its name ends like no sound or film that can be read", f"Convert it, e.g. to {SUFFIXES['video'][0]}."
+    if not _track(path.name, hidden):
+        return "its name ends like nothing that is to be hidden", f"Convert it, e.g. to {SUFFIX[[*hidden][-1]]}."
     return "", ""
 
 
-def _must_be_media(files: Sequence[Path], source: Path) -> None:
-    if not any(track_of(path.name) in SUFFIXES for path in files):
-        kinds = ", ".join(sorted(suffix for suffixes in SUFFIXES.values() for suffix in suffixes))
-        raise DataError(f"{source} holds no sound or video file ({kinds}).")
+def _must_be_media(files: Sequence[Path], source: Path, hidden: Collection[str]) -> None:
+    if not any(_track(path.name, hidden) for path in files):
+        kinds = ", ".join(sorted({suffix for track in hidden for suffix in _READ[track]}))
+        raise DataError(f"{source} holds no file of what is to be hidden ({kinds}).")
 
 
 def _must_be_new(target: Path) -> None:

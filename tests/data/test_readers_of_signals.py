@@ -239,7 +239,7 @@ def test_a_track_that_nobody_declared_needs_its_own_name_in_the_consent(tmp_path
         cohort.root / "consent.tsv", sep="\t", index=False
     )
     vault = Vault(cohort, purpose="evaluation", ledger=Ledger(tmp_path / "ledger.sqlite"))
-    assert not vault.admit(cohort.recordings, "ecg")[0] and vault.admit(cohort.recordings, "eda")[0]
+    assert not vault.admit(cohort.recordings, "emg")[0] and vault.admit(cohort.recordings, "eda")[0]
     consent_all(["02"], ["evaluation"]).assign(modalities="text").to_csv(
         cohort.root / "consent.tsv", sep="\t", index=False
     )

@@ -12,10 +12,12 @@ from personare.anonymize._recordings import Outcome as Hidden
 from personare.anonymize._release import release_recordings
 from personare.anonymize._video import Locate
 from personare.core import registry
+from personare.core.channels import CHANNELS
 from personare.core.errors import DataError, reason
 from personare.core.randomness import generator
 from personare.core.types import Cohort, Recording, Release, Result, Withheld
 from personare.data.cohort import open_cohort
+from personare.data.roles import source_tracks
 from personare.data.runs import fingerprint
 from personare.data.splits import people_to_judge
 from personare.evaluate.judging import judge
@@ -43,9 +45,10 @@ class Releases:
     def __call__(self, study: Study, rows: Sequence[Disguise]) -> Outcome:
         """Make every release of recordings, one recording a process, and judge several at a time."""
         outcome = Outcome()
-        modalities = [m for m in ("audio", "video") if any(m in row.modalities for row in rows)]
+        modalities = [channel.track for channel in CHANNELS if any(channel in row.channels for row in rows)]
         try:
-            recordings, sources, skipped = admit(study.cohort, modalities, study.plan.purpose, study.ledger)
+            tracks = source_tracks(modalities, (track for r in study.cohort.recordings for track in r.tracks))
+            recordings, sources, skipped = admit(study.cohort, tracks, study.plan.purpose, study.ledger)
             if not recordings:
                 why = skipped[0].problem if skipped else f"it has no {' or '.join(modalities)}"
                 raise DataError(f"No recording of {study.cohort.name} can be studied: {why}.")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from naming import tracks
 
+from personare.core.channels import CHANNELS
 from personare.core.errors import DataError, MissingModelError, OptionError
 from personare.core.registry import create, find
 from personare.core.types import Batch
@@ -63,7 +64,7 @@ def test_every_file_says_what_it_needs():
     for name in find(FOLDER):
         attack = create(FOLDER, name)
         assert answers(attack, "recordings") == hasattr(attack, "modality")
-        assert getattr(attack, "modality", "any") in ("audio", "video", "any")
+        assert getattr(attack, "modality", "any") in ("any", *(channel.track for channel in CHANNELS))
         assert hasattr(attack, "fit") != callable(attack), "it names people, or it is called with what others found"
 
 
