@@ -3,6 +3,7 @@
 import pytest
 
 from personare.core import registry
+from personare.core.channels import CHANNELS
 from personare.core.errors import UnknownMethodError
 from personare.core.types import RISKS
 from personare.data.roles import recorded_as
@@ -48,7 +49,8 @@ def test_every_judge_says_what_it_looks_at(folder):
         assert kinds <= {"recordings", "representations", "synthetic", "model"}
         # attacks on models look at what a model answers, those on synthetic people at rows of numbers: at no view
         if "recordings" in kinds:
-            assert set(judge.modality.split("+")) <= {"audio", "video", "any"}
-            assert set(getattr(judge, "views", ())) <= {*VIEWS, *FACE_VIEWS}
+            tracks = {channel.track for channel in CHANNELS}
+            assert set(judge.modality.split("+")) <= {*tracks, "any"}
+            assert set(getattr(judge, "views", ())) <= {*VIEWS, *FACE_VIEWS, *tracks - {"audio", "video"}}
         if folder == "attacks":
             assert judge.question in RISKS

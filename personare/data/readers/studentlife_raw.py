@@ -99,7 +99,7 @@ def _log(source: Path, user: str, skipped: Problems) -> pd.DataFrame:
                 skipped.note(file, f"{problem}, and are left out. Nothing to do.")
     place = np.concatenate(fixes)
     where = pd.DataFrame(place[:, 1:], columns=["lat", "lon"]).groupby(_hours(place[:, 0])).median()
-    table = pd.concat([pd.DataFrame(columns), where], axis=1)
+    table = pd.concat([*(counts.rename(name) for name, counts in columns.items()), where], axis=1, sort=True)
     return table.reindex(columns=[*_COLUMNS.values(), "lat", "lon"]).astype(float)
 
 
