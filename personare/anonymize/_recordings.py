@@ -255,8 +255,7 @@ class Masks:
         clock = {"SamplingFrequency": after.rate_hz, "StartTime": after.start_s} if after.rate_hz else {}
         form = TrackForm(kind=after.kind, suffix=SUFFIX[track], about=clock)
         write_track(target, after.values, form, columns=after.columns, note=mark("anonymized"))
-        counts: Mapping[str, float] = getattr(method, "counts", {})
-        return counts
+        return dict(getattr(method, "counts", {}))
 
     def _speech(self, recording: Recording, source: Path, corrections: Corrections) -> Signal:
         """Return the speech changed, after a check that it really changed; what is bleeped no method gets to hear."""

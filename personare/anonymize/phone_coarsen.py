@@ -10,13 +10,12 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.options import Count, PartShare, check_options
 from personare.core.types import Track
-from personare.features.phone import COLUMNS, HOUR_HZ, Level, coarse, hourly, unicity
+from personare.features.phone import COLUMNS, HOUR_HZ, coarse, hourly, unicity
 
 __all__ = ["PhoneCoarsen"]
 
-LADDER = (Level(1, 0.01, 0.5), Level(1, 0.1, 1), Level(1, 0.3, 2), Level(1, 1, 3), Level(6, 1, 3), Level(24, 1, 4),
-          Level(168, 1, 4), Level(168, 3, 6))  # fmt: skip
-"""From fine to coarse; 0.01 degrees are about 1 km, and a step of 2 tells none, few and many apart."""
+LADDER = ((1, 0.01, 0.5), (1, 0.1, 1), (1, 0.3, 2), (1, 1, 3), (6, 1, 3), (24, 1, 4), (168, 1, 4), (168, 3, 6))
+"""Hours a row, degrees (0.01 are about 1 km) and steps of ln(1 + use) (2: none, few or many), from fine to coarse."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +42,12 @@ class PhoneCoarsen:
             with suppress(DataError):  # what is no log is withheld when its turn comes
                 logs.append((subject, track.start_s, hourly(track)))
         for level in LADDER if logs else ():
-            exact = Level(level.hours_a_row)
-            both = ((who, start, coarse(rows, exact), coarse(rows, level)) for who, start, rows in logs)
+            both = ((who, start, coarse(rows, level[0]), coarse(rows, *level)) for who, start, rows in logs)
             kinds = unicity(both, points=self.points, rng=rng)
             reached = max(float(np.mean([*people.values()])) for people in kinds.values() if people)
             if reached < self.share:
-                return Coarsened(level=level, counts={**level._asdict(), "unicity": reached})
+                names = ("hours_a_row", "degrees", "use_step")
+                return Coarsened(level=level, counts={**dict(zip(names, level, strict=True)), "unicity": reached})
         raise DataError(
             f"{self.points} facts must single out less than {self.share:.0%} of people, but even at the coarsest level "
             f"they single out {reached:.0%}. Add people, or choose phone_routine."
@@ -59,11 +58,11 @@ class PhoneCoarsen:
 class Coarsened:
     """The level that was reached, and in ``counts``, which are told, also what share of draws singles somebody out."""
 
-    level: Level
+    level: tuple[int, float, float]
     counts: Mapping[str, float]
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         """Return a row for so many hours, rounded."""
-        values = coarse(hourly(track), self.level).astype(np.float32)
-        rate_hz = HOUR_HZ / self.level.hours_a_row
+        values = coarse(hourly(track), *self.level).astype(np.float32)
+        rate_hz = HOUR_HZ / self.level[0]
         return Track(kind="signal", values=values, columns=COLUMNS, rate_hz=rate_hz, start_s=track.start_s)

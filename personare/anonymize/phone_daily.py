@@ -10,8 +10,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Spend, Track
-from personare.features.phone import HOUR_HZ, USES, Level, coarse, hourly
-from personare.learn.accounting import check_claim
+from personare.features.phone import HOUR_HZ, USES, coarse, hourly
 from personare.learn.privacy import PrivacyPlan
 
 __all__ = ["PhoneDaily"]
@@ -36,15 +35,12 @@ class PhoneDaily:
     epsilon: float = 8.0  # of a person, for all days together
     delta: float = 1e-5  # chance that the bound fails
 
-    def __post_init__(self) -> None:
-        check_claim(epsilon=self.epsilon, delta=self.delta)
-
     def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> "DailyGroup":
         """Add the days up, a date at a time."""
         dates: defaultdict[float, dict[str, Array]] = defaultdict(dict)
         for subject, track in background:
             with suppress(DataError):  # what is no log is withheld when its turn comes
-                for day, uses in enumerate(coarse(hourly(track), Level(_DAY))[:, :-2]):
+                for day, uses in enumerate(coarse(hourly(track), _DAY)[:, :-2]):
                     share = np.minimum(np.log1p(np.nan_to_num(uses)) / _MOST, 1)
                     dates[track.start_s + day * _DAY_S][subject] = share
         people = sorted({subject for of in dates.values() for subject in of})

@@ -1,7 +1,7 @@
 """The log of a phone, a row an hour of local time: what it may hold, coarser clocks and places, routine, unicity."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,17 +17,8 @@ ROUTINE: Final = ("hours_entropy", "day_regularity", "night_share", "main_place_
 HOUR_HZ: Final = 1 / 3600
 
 _DAY, _WEEK = 24, 168
-_NIGHT = 6  # hours from midnight on
 _CELL = 0.01  # degrees, about 1 km: what counts as one place
 _FAR = 1e3  # where nothing is shown at the time of a known fact
-
-
-class Level(NamedTuple):
-    """How coarse a log is: hours a row, degrees of latitude and longitude, and steps of ln(1 + use); 0 is exact."""
-
-    hours_a_row: int = 1
-    degrees: float = 0.0
-    use_step: float = 0.0
 
 
 def hourly(track: Track) -> Array:
@@ -51,12 +42,11 @@ def seen(view: Array) -> tuple[Array, int]:
     return rows, round((view["time_s"][1] - view["time_s"][0]) * HOUR_HZ) if len(view) > 1 else _WEEK
 
 
-def coarse(rows: Array, level: Level) -> Array:
-    """Return a row for so many hours: uses added up, the middle of the places, both rounded."""
-    table = pd.DataFrame(rows).groupby(np.arange(len(rows)) // level.hours_a_row)
+def coarse(rows: Array, hours: int, degrees: float = 0.0, use_step: float = 0.0) -> Array:
+    """Return a row for so many hours: uses added up, in steps of ln(1 + use), the middle of the places, in degrees."""
+    table = pd.DataFrame(rows).groupby(np.arange(len(rows)) // hours)
     uses, places = table.sum(min_count=1).to_numpy()[:, :-2], table.median().to_numpy()[:, -2:]
-    uses = np.expm1(_rounded(np.log1p(uses), level.use_step))
-    return np.concatenate([uses, _rounded(places, level.degrees)], axis=1)
+    return np.concatenate([np.expm1(_rounded(np.log1p(uses), use_step)), _rounded(places, degrees)], axis=1)
 
 
 def _rounded(values: Array, step: float) -> Array:
@@ -77,7 +67,7 @@ def routine(rows: Array, hours: int = 1) -> Array:
     day, cells = days.sum(axis=0), np.round(rows[:, -2:] / _CELL)
     places = np.append(np.unique(cells[np.isfinite(cells).all(axis=1)], axis=0, return_counts=True)[1], 0)
     with np.errstate(invalid="ignore"):  # nothing over nothing is NaN
-        alike, night = days.mean(axis=0).var() / uses.var(), day[:_NIGHT].sum() / day.sum()
+        alike, night = days.mean(axis=0).var() / uses.var(), day[:6].sum() / day.sum()
         evenly = entropy(places, base=max(len(places) - 1, 2))
         return np.array([entropy(day, base=_DAY), alike, night, places.max() / places.sum(), evenly])
 

@@ -7,7 +7,7 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.types import Track
-from personare.features.phone import COLUMNS, HOUR_HZ, Level, coarse, hourly, routine, unicity
+from personare.features.phone import COLUMNS, HOUR_HZ, coarse, hourly, routine, unicity
 
 
 def log(rows: np.ndarray, **how: object) -> Track:
@@ -49,12 +49,12 @@ def test_columns_may_be_missing_and_in_any_order() -> None:
 def test_rows_become_coarser() -> None:
     rows = hours(24, calls=[2] * 12 + [0] * 12, lat=[43.71, 43.76, np.nan] * 8, lon=-72.3)
     rows[12:, 1] = np.nan
-    out = coarse(rows, Level(12, 0.1, 2))
+    out = coarse(rows, 12, 0.1, 2)
     assert out.shape == (2, 8)
     assert out[:, 0] == pytest.approx([np.expm1(4), 0])  # 24 calls: ln 25 = 3.2, in steps of 2
     assert out[0, 6] == pytest.approx(43.7) and out[0, 7] == pytest.approx(-72.3)
     assert out[0, 1] == 0 and np.isnan(out[1, 1])  # what is missing all over stays missing
-    assert np.allclose(coarse(rows, Level()), rows, equal_nan=True)
+    assert np.allclose(coarse(rows, 1), rows, equal_nan=True)
 
 
 def test_routine_by_hand() -> None:
@@ -62,7 +62,7 @@ def test_routine_by_hand() -> None:
     entropy, alike, night, main, places = routine(week)
     assert entropy == pytest.approx(np.log(12) / np.log(24)) and alike == pytest.approx(1) and night == 0
     assert main == 0.75 and places == pytest.approx(0.8113, abs=1e-4)
-    assert routine(coarse(week, Level(12)), 12) == pytest.approx([entropy, 1, 0, 10 / 14, 0.6908], abs=1e-4)
+    assert routine(coarse(week, 12), 12) == pytest.approx([entropy, 1, 0, 10 / 14, 0.6908], abs=1e-4)
     never = hours(24, lat=np.nan)
     assert np.isnan(routine(never)).all()
     assert np.isnan(routine(np.full((24, 8), np.nan))).all()
@@ -72,14 +72,14 @@ def test_unicity_by_hand() -> None:
     home, calls = hours(24, lat=43.7, lon=-72.3), [1] * 6 + [0] * 18
     people = {"a": hours(24, lat=43.7, lon=-72.3, calls=calls), "b": home, "c": hours(24, lat=43.9, lon=-72.3)}
 
-    def found(level: Level) -> dict[str, dict[str, float]]:
-        logs = [(who, 0.0, rows, coarse(rows, level)) for who, rows in people.items()]
+    def found(*level: float) -> dict[str, dict[str, float]]:
+        logs = [(who, 0.0, rows, coarse(rows, *level)) for who, rows in people.items()]
         return unicity(logs, points=2, rng=np.random.default_rng(0))
 
-    assert found(Level())["place"] == {"a": 0, "b": 0, "c": 1}  # a and b live together
-    assert found(Level())["use"] == {"a": 1}  # nothing is known of who did nothing
-    assert found(Level(1, 1, 3))["place"] == {"a": 0, "b": 0, "c": 0}
-    assert found(Level(1, 1, 3))["use"] == {"a": 0}  # one call in an hour is rounded away
+    assert found(1)["place"] == {"a": 0, "b": 0, "c": 1}  # a and b live together
+    assert found(1)["use"] == {"a": 1}  # nothing is known of who did nothing
+    assert found(1, 1, 3)["place"] == {"a": 0, "b": 0, "c": 0}
+    assert found(1, 1, 3)["use"] == {"a": 0}  # one call in an hour is rounded away
     gone = [(who, 0.0, rows, np.full((24, 8), np.nan)) for who, rows in people.items()]
     assert set(unicity(gone, points=2, rng=np.random.default_rng(0))["any"].values()) == {0}  # what is not shown
     other = [(who, 3600.0 * (who == "b"), rows, rows) for who, rows in people.items()]

@@ -28,6 +28,7 @@ _PLACE = re.compile(r"\s*(-?\d+\.\d+),(-?\d+\.\d+)\s*")  # as an answer holds it
 _LONGEST_S = 3 * 86400  # an interval that lasts longer is a clock that jumped
 _COARSEST_M = 500  # a fix by cell alone may be kilometers off
 _WEEK = 168
+_FAULTS = (LookupError, AttributeError, TypeError)
 
 
 class StudentlifeRaw(Reader):
@@ -75,21 +76,16 @@ def _log(source: Path, user: str, skipped: Problems) -> pd.DataFrame:
     """Return a row for each local hour in which anything was logged; what cannot be used goes to ``skipped``."""
     columns: dict[str, pd.Series] = {}
     fixes = [np.empty((0, 3))]  # time, latitude, longitude
-    for file in files_under(source):
-        match = _FILE.fullmatch(file)
-        if match is None or user not in (match[2], match[3]):
-            continue
-        with (
-            skipped.listing(file),
-            data_errors("it is not as published", "Get it again.", LookupError, AttributeError, TypeError),
-        ):
-            if match[1] in _COLUMNS:
-                times, logged, sane = _events(source / file, match[1])
+    matches = [m for file in files_under(source) if (m := _FILE.fullmatch(file)) and user in (m[2], m[3])]
+    for file, kind in ((match[0], match[1]) for match in matches):
+        with skipped.listing(file), data_errors("it is not as published", "Get it again.", *_FAULTS):
+            if kind in _COLUMNS:
+                times, logged, sane = _events(source / file, kind)
                 if not len(logged):
                     raise DataError("it holds no entry with a time. Nothing to do.")
                 first, last = _hours(np.array([logged.min(), logged.max()]))
                 counts = _hours(times).value_counts()
-                columns[_COLUMNS[match[1]]] = counts.reindex(pd.date_range(first, last, freq="h"), fill_value=0)
+                columns[_COLUMNS[kind]] = counts.reindex(pd.date_range(first, last, freq="h"), fill_value=0)
             else:
                 read = _fixes(source / file)
                 sane = _sane(read[:, 0]) & (np.abs(read[:, 1:]) <= (90, 180)).all(axis=1) & read[:, 1:].any(axis=1)
