@@ -22,11 +22,9 @@ _ZONE = "America/New_York"
 _COLUMNS = {"call_log": "calls", "sms": "messages", "running_app": "apps", "activity": "moving",
             "conversation": "talk_min", "phonelock": "locked_min"}  # fmt: skip
 _FILE = re.compile(rf"(?:.*/)?(?:({'|'.join([*_COLUMNS, 'gps'])})_u(\d+)\.csv|[^/]+_u(\d+)\.json)")
-_DATES = {"call_log": "CALLS_date", "sms": "MESSAGES_date"}
 _APP = "RUNNING_TASKS_topActivity_mPackage"
 _PLACE = re.compile(r"\s*(-?\d+\.\d+),(-?\d+\.\d+)\s*")  # as an answer holds it
 _LONGEST_S = 3 * 86400  # an interval that lasts longer is a clock that jumped
-_COARSEST_M = 500  # a fix by cell alone may be kilometers off
 _WEEK = 168
 _FAULTS = (LookupError, AttributeError, TypeError)
 
@@ -124,18 +122,18 @@ def _events(path: Path, kind: str) -> tuple[Array, Array, Array]:
     elif kind == "running_app":  # a look lists several tasks, and the next one mostly the same
         happened = logged.dropna(subset=_APP).assign(hour=logged["time"] // 3600).drop_duplicates(["hour", _APP])
     else:
-        told = numbers(table.reindex(columns=[_DATES[kind]])).dropna().drop_duplicates() / 1000
-        happened = told.set_axis(["time"], axis=1)
+        told = table.reindex(columns=["CALLS_date" if kind == "call_log" else "MESSAGES_date"])
+        happened = numbers(told).dropna().drop_duplicates().set_axis(["time"], axis=1) / 1000
     times = np.concatenate([happened["time"], logged["time"]])
     sane = _sane(times)
     return times[: len(happened)][sane[: len(happened)]], times[sane], sane
 
 
 def _fixes(path: Path) -> Array:
-    """Return time, latitude and longitude, (N, 3), of GPS that is no mere guess or of answers that hold a place."""
+    """Return time, latitude and longitude, (N, 3), of GPS to half a kilometer or of answers that hold a place."""
     if path.suffix == ".csv":
         table = numbers(_table(path)[["time", "latitude", "longitude", "accuracy"]])
-        return table[~(table["accuracy"] > _COARSEST_M)].iloc[:, :3].dropna().to_numpy()
+        return table[~(table["accuracy"] > 500)].iloc[:, :3].dropna().to_numpy()
     told = [(a.get("resp_time", 0), str(v)) for a in json.loads(path.read_text("utf-8-sig")) for v in a.values()]
     places = [(time, *match.groups()) for time, value in told if (match := _PLACE.fullmatch(value))]
     return np.array(places, float).reshape(-1, 3)
