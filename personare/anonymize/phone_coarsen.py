@@ -44,7 +44,7 @@ class PhoneCoarsen:
         for level in LADDER if logs else ():
             both = ((who, start, coarse(rows, level[0]), coarse(rows, *level)) for who, start, rows in logs)
             kinds = unicity(both, points=self.points, rng=rng)
-            reached = max(float(np.mean([*people.values()])) for people in kinds.values() if people)
+            reached = max((float(np.mean([*people.values()])) for people in kinds.values() if people), default=0.0)
             if reached < self.share:
                 names = ("hours_a_row", "degrees", "use_step")
                 return Coarsened(level=level, counts={**dict(zip(names, level, strict=True)), "unicity": reached})
