@@ -27,6 +27,7 @@ METHODS = "personare.anonymize"
 SUFFIX = {channel.track: channel.suffix for channel in CHANNELS}
 # recordings of one person a method is fitted on, drawn at random; of tracks that are no media all
 _FIT_PER_PERSON = {"audio": 200, "video": 12}
+_LARGEST = ("smallest_face_px", "hours_a_row", "degrees", "use_step", "unicity")  # counts that are not added up
 
 Sources = Mapping[str, Mapping[str, Path]]
 """The admitted files: recording id -> track -> path."""
@@ -132,7 +133,7 @@ class Disguise:
                     "Give a cohort of at least two people (--background COHORT), or choose another method."
                 )
             if fit_on == "everyone" or outside:
-                return {"": method.fit(background(track, people), rng=generator(seed, name, "fit"))}
+                return {"": method.fit(background(track, people), rng=_chance(method, seed, name, "fit"))}
             halves = (people[0::2], people[1::2])
             other = [
                 method.fit(background(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
@@ -197,7 +198,7 @@ class Masks:
         for track, target in targets.items():
             try:
                 if track in self.by_modality and track not in _FIT_PER_PERSON:
-                    self._write_track(track, recording, sources, target)
+                    counts |= self._write_track(track, recording, sources, target)
                     written.append(track)
                     continue
                 if track not in self.by_modality or track not in sources:
@@ -232,10 +233,12 @@ class Masks:
         method = people[recording.subject if recording.subject in people else ""]
         policy = self.disguise.options[name].get("policy", getattr(method, "policy", "recording"))
         owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
-        return method, generator(self.seed, name, owner)
+        return method, _chance(method, self.seed, name, owner)
 
-    def _write_track(self, track: str, recording: Recording, sources: Mapping[str, Path], target: Path) -> None:
-        """Write a track that is neither sound nor film, after a check that it really changed."""
+    def _write_track(
+        self, track: str, recording: Recording, sources: Mapping[str, Path], target: Path
+    ) -> Mapping[str, float]:
+        """Write a track that is neither sound nor film, after a check that it really changed; return ``counts``."""
         from personare.features.tracks import TrackForm, read_channel, write_track  # brings pandas
 
         before = read_channel(track, sources)
@@ -249,6 +252,7 @@ class Masks:
         clock = {"SamplingFrequency": after.rate_hz, "StartTime": after.start_s} if after.rate_hz else {}
         form = TrackForm(kind=after.kind, suffix=SUFFIX[track], about=clock)
         write_track(target, after.values, form, columns=after.columns, note=mark("anonymized"))
+        return dict(getattr(method, "counts", {}))
 
     def _speech(self, recording: Recording, source: Path, corrections: Corrections) -> Signal:
         """Return the speech changed, after a check that it really changed; what is bleeped no method gets to hear."""
@@ -269,6 +273,11 @@ class Masks:
         return corrections.bleeped(hidden, tone=True)
 
 
+def _chance(method: Any, seed: int, *purpose: str) -> np.random.Generator:
+    """Return the chance that a method is given; noise with a price follows from no seed, which can be guessed."""
+    return np.random.default_rng() if hasattr(method, "epsilon") else generator(seed, *purpose)
+
+
 def as_release(disguise: Disguise, root: Path, outcomes: Iterable[Outcome]) -> Release:
     """Return what was made of many recordings together."""
     counts: dict[str, float] = {}
@@ -276,7 +285,7 @@ def as_release(disguise: Disguise, root: Path, outcomes: Iterable[Outcome]) -> R
     for outcome in outcomes:
         withheld += outcome.withheld
         for name, count in outcome.counts.items():
-            together = max if name == "smallest_face_px" else operator.add
+            together = max if name in _LARGEST else operator.add
             counts[name] = together(counts.get(name, 0), count)
     return Release(
         name=disguise.name,

@@ -68,7 +68,8 @@ class TrackAnonymizer(Protocol):
     """A track of a person that is neither sound nor film in (body signals, words, a phone's log), a new one out.
 
     May offer ``fit(background: Iterable[tuple[str, Track]], *, rng) -> TrackAnonymizer`` over (subject, track), of all
-    recordings of each person. Where ``may_be_unchanged`` is True, a track in which nothing had to be hidden may leave.
+    recordings of each person. Where ``may_be_unchanged`` is True, a track in which nothing had to be hidden may leave;
+    ``counts`` is what is told of the release. One with ``epsilon`` is given randomness that follows from no seed.
     """
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:

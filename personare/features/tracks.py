@@ -390,7 +390,8 @@ def write_track(
         about |= {"Columns": list(names)} if names else {}
         with replacing(path) as part, part.open("wb") as file:
             if form.suffix == ".tsv.gz":
-                text = pd.DataFrame(rows).to_csv(sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
+                table = pd.DataFrame(np.atleast_2d(rows))
+                text = table.to_csv(sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
                 file.write(gzip.compress(text.encode(), mtime=0))
             else:
                 np.save(file, _levels(rows) if form.whole else rows)
