@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from personare.core.options import check_options
+from personare.core.types import Track
 from personare.features.identifiers import find_identifiers
-from personare.features.tracks import Track
 
 __all__ = ["TextRedact"]
 
@@ -25,7 +25,7 @@ class TextRedact:
 
     **Guarantee**: nothing that was found leaves (docs/words.md says how much of 300 planted identifiers that is, and
     what is missed). Manner of writing, diagnoses, jobs, nationalities, years and stories stay: they name a person to
-    whoever knows them. A text in another language, or without capitals, is refused.
+    whoever knows them. A text in another language, or in small letters alone, is refused.
 
     **Source**: D. Carrell et al., "Hiding in plain sight", JAMIA 20(2), 2013, doi:10.1136/amiajnl-2012-001034; kinds
     and ages after the Safe Harbor rule of HIPAA, 45 CFR 164.514(b)(2). Surrogates are from Faker's lists.

@@ -12,9 +12,8 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.options import Count, check_options
-from personare.core.types import Array
+from personare.core.types import Array, Track
 from personare.features.language import LISTS, check_english, plain_apostrophes, words_of
-from personare.features.tracks import Track
 
 __all__ = ["TextStyle"]
 
@@ -51,7 +50,8 @@ class TextStyle:
         used: dict[str, Counter[str]] = {}
         for subject, track in background:
             with suppress(DataError):
-                used.setdefault(subject, Counter()).update(_plain_words(str(track.values)))
+                counted = Counter(_plain_words(str(track.values)))
+                used[subject] = used.get(subject, Counter()) + counted
         words = sorted(set[str]().union(*used.values()))
         if len(used) < self.shared or not words:
             raise DataError(

@@ -76,13 +76,13 @@ def _reader() -> Any:
 def find_identifiers(text: str) -> list[Identifier]:
     """Return what names somebody in an English text, in order; none lies over another, and names are single words.
 
-    A text in which no word is capitalized is refused: the model finds 28 % of what is named there.
+    A text in small letters alone, or in capitals, is refused: the model finds 28 % of what is named there.
 
     **Source**: M. Honnibal, I. Montani, S. Van Landeghem, A. Boyd, "spaCy", doi:10.5281/zenodo.1212303, for names,
     places and organizations, and every other word that its tagger takes for a proper noun; the patterns are ours.
     """
     check_english(text)
-    if not re.search(r"\b(?!I\b)[^\W\d_a-z]['\w]*[a-z]", text):
+    if text in (text.lower(), text.upper()):
         raise DataError(
             "A text must be written with capitals: without, names are not found. Leave it out, or correct its capitals."
         )
