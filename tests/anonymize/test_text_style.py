@@ -1,5 +1,7 @@
 """The manner of writing is gone from a text, and what it says is not; nothing shows in reverse either."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,12 +36,16 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["subject", "emotion", "text"], index=[f"r{i}" for i in range(len(rows))])
 
 
-@pytest.fixture(scope="module")
-def hidden(table: pd.DataFrame) -> dict[str, str]:
+def styled(table: pd.DataFrame) -> dict[str, str]:
     tracks = [(who, Track(kind="text", values=said)) for who, said in zip(table["subject"], table["text"], strict=True)]
     method = TextStyle().fit(iter(tracks), rng=generator(0))
     made = {i: method(t, subject=who, rng=generator(0, i)) for i, (who, t) in zip(table.index, tracks, strict=True)}
     return {i: str(track.values) for i, track in made.items()}
+
+
+@pytest.fixture(scope="module")
+def hidden(table: pd.DataFrame) -> dict[str, str]:
+    return styled(table)
 
 
 def batch(table: pd.DataFrame, texts: dict[str, str]) -> Batch:
@@ -106,3 +112,18 @@ def test_spellings_become_one() -> None:
 def test_other_languages_and_empty_texts_are_refused(said: str) -> None:
     with pytest.raises(DataError, match="people or more, 0 were given"):
         TextStyle().fit([(who, Track(kind="text", values=said)) for who in PEOPLE], rng=generator(0))
+
+
+@pytest.mark.real
+def test_real_authors_are_named_before_and_not_after(real_data: Path) -> None:
+    lines = pd.read_csv(real_data / "meld" / "train_sent_emo.csv.gz")
+    rows = []
+    for who in ("Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross"):
+        said = lines["Utterance"][lines["Speaker"] == who].tolist()
+        rows += [(who, " ".join(said[at : at + 50])) for at in range(0, 1000, 50)]
+    table = pd.DataFrame(rows, columns=["subject", "text"], index=[f"r{i}" for i in range(len(rows))])
+    original = batch(table, table["text"].to_dict())
+    before, after = ranks(original, original), ranks(original, batch(table, styled(table)))
+    assert (before == 0).mean() > 0.5
+    assert (after == 0).mean() < 0.25
+    assert (after == 5).mean() < 0.3
