@@ -1,7 +1,6 @@
 """Replaces what names somebody in a text by something made up of the same kind."""
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -15,17 +14,27 @@ from personare.features.identifiers import find_identifiers
 
 __all__ = ["TextRedact"]
 
+_FORMS = {  # of Faker
+    "name": "{{first_name}}",
+    "place": "{{city}}",
+    "organization": "{{company}}",
+    "address": "{{street_address}}",
+    "email": "{{ascii_safe_email}}",
+    "link": "https://example.org/{{user_name}}",
+    "handle": "@{{user_name}}",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextRedact:
     """Put surrogates in place of names, places, organizations, addresses, numbers, links and dates; the rest stays.
 
-    A name gets the same surrogate in all texts of a person, in another person's another one. Dates are moved by the
-    same number of whole weeks, so that days apart stay apart and a Monday stays a Monday; ages from 90 on become 90.
+    A name gets the same surrogate in all texts of a person, in another person's another one: by them texts are seen to
+    belong together. Dates move by the same number of whole weeks, and ages from 90 on become 90.
 
-    **Guarantee**: nothing that was found leaves (docs/words.md says how much of 300 planted identifiers that is, and
-    what is missed). Manner of writing, diagnoses, jobs, nationalities, years and stories stay: they name a person to
-    whoever knows them. A text in another language, or in small letters alone, is refused.
+    **Guarantee**: nothing that was found leaves (docs/words.md says how much that is, and what is missed). Manner of
+    writing, diagnoses, jobs, nationalities, years and stories stay: they name a person to whoever knows them. A text in
+    another language, or in small letters alone, is refused.
 
     **Source**: D. Carrell et al., "Hiding in plain sight", JAMIA 20(2), 2013, doi:10.1136/amiajnl-2012-001034; kinds
     and ages after the Safe Harbor rule of HIPAA, 45 CFR 164.514(b)(2). Surrogates are from Faker's lists.
@@ -58,17 +67,8 @@ def _surrogate(kind: str, original: str, key: bytes, weeks: int) -> str:
 
     fake = Faker("en_US", use_weighting=False)
     fake.seed_instance(blake2b(f"{kind} {original.casefold()}".encode(), key=key).hexdigest())
-    makers: Mapping[str, Callable[[], str]] = {
-        "name": fake.first_name,
-        "place": fake.city,
-        "organization": fake.company,
-        "address": fake.street_address,
-        "email": fake.ascii_safe_email,
-        "link": lambda: f"https://example.org/{fake.user_name()}",
-        "handle": lambda: f"@{fake.user_name()}",
-    }
-    make = makers.get(kind, lambda: re.sub(r"\d", lambda _: str(fake.random_digit()), original))
-    while (surrogate := make()).casefold() == original.casefold():
+    form = _FORMS.get(kind, re.sub(r"\d", "{{random_digit}}", original))
+    while (surrogate := str(fake.parse(form))).casefold() == original.casefold():
         pass
     return surrogate
 

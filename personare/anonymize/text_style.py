@@ -13,7 +13,7 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.options import Count, check_options
 from personare.core.types import Array, Track
-from personare.features.language import LISTS, check_english, plain_apostrophes, words_of
+from personare.features.language import LISTS, check_english, words_of
 
 __all__ = ["TextStyle"]
 
@@ -30,11 +30,11 @@ class TextStyle:
     chance explains are left alone: to take those, too, would show in reverse (see docs/words.md).
 
     **Guarantee**: what leaves is small letters, spaces, and one of . ! ? at a sentence's end; every word is one that at
-    least ``shared`` people of the group use. What the words *say* stays: use text_redact for names. A text in another
-    language is refused.
+    least ``shared`` people of the group use. What the words *say* stays (use text_redact for names), and a text that it
+    was not fitted on is hidden far less. One in another language is refused.
 
-    **Source**: ours. Rates are shrunk as in C. Morris, "Parametric empirical Bayes inference", JASA 78, 1983,
-    doi:10.1080/01621459.1983.10477920, the spread of a word's rate over people estimated by moments.
+    **Source**: ours; rates shrunk as in C. Morris, "Parametric empirical Bayes inference", JASA 78, 1983,
+    doi:10.1080/01621459.1983.10477920, by moments.
     """
 
     fit_on: ClassVar[str] = "everyone"
@@ -82,7 +82,7 @@ class _Equalized:
 def _plain_words(text: str) -> list[str]:
     """Return the words of an English text in one spelling, and a mark at each sentence's end."""
     check_english(text)
-    text = re.sub(r"([^\W\d_])\1{2,}", r"\1", plain_apostrophes(unicodedata.normalize("NFKC", text)))
+    text = re.sub(r"([^\W\d_])\1{2,}", r"\1", unicodedata.normalize("NFKC", text))
     words: list[str] = []
     for sentence in re.findall(r"[^.!?]+[.!?]*", text):
         said = words_of(sentence)

@@ -19,10 +19,7 @@ HANDLE = re.compile(r"[@＠]\s?\w+")
 
 
 def read_text(path: Path, *, otherwise: str = "") -> str:
-    """Return a text file's content in one line: UTF-8, UTF-16, or ``otherwise``; what cannot be decoded is U+FFFD.
-
-    Where ``otherwise`` is not given, it is Windows-1252 for a text of mostly ASCII letters, else GB 18030.
-    """
+    """Return a text file's content in one line: UTF-8, UTF-16, or ``otherwise``; what cannot be decoded is U+FFFD."""
     with data_errors(f"the text {path.name} cannot be read", "Get it again."), open_plain(path) as file:
         content = file.read()
     encoding, zeros = "utf-8-sig", (content[1::2].count(0), content[::2].count(0))
@@ -33,8 +30,8 @@ def read_text(path: Path, *, otherwise: str = "") -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
-        ascii_mostly = sum(byte > 127 for byte in content) < len(content) / 5
-        text = content.decode(otherwise or ("cp1252" if ascii_mostly else "gb18030"), "replace")
+        western = sum(byte > 127 for byte in content) < len(content) / 5  # few letters have an accent
+        text = content.decode(otherwise or ("cp1252" if western else "gb18030"), "replace")
     return " ".join(text.split())
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 from personare.core.errors import DataError, MissingModelError
 from personare.data.texts import HANDLE, LINK, MAIL
@@ -49,14 +49,6 @@ _TIMES = frozenset(["DATE", "TIME", "MONEY", "PERCENT", "QUANTITY", "CARDINAL", 
 _NOBODY = frozenset(LISTS["nobody"].split())
 
 
-class Identifier(NamedTuple):
-    """A piece of a text, from ``start`` to before ``end``."""
-
-    start: int
-    end: int
-    kind: str
-
-
 @cache
 def _reader() -> Any:
     """Open the language model, after a look at what its package carries."""
@@ -73,8 +65,8 @@ def _reader() -> Any:
     return spacy.load(folders[0], exclude=["lemmatizer", "parser", "attribute_ruler", "senter"])
 
 
-def find_identifiers(text: str) -> list[Identifier]:
-    """Return what names somebody in an English text, in order; none lies over another, and names are single words.
+def find_identifiers(text: str) -> list[tuple[int, int, str]]:
+    """Return what names somebody in an English text: start, end and kind, none over another; names word by word.
 
     A text in small letters alone, or in capitals, is refused: the model finds 28 % of what is named there.
 
@@ -87,15 +79,15 @@ def find_identifiers(text: str) -> list[Identifier]:
             "A text must be written with capitals: without, names are not found. Leave it out, or correct its capitals."
         )
     text = plain_apostrophes(text)
-    found: list[Identifier] = []
+    found: list[tuple[int, int, str]] = []
 
     def add(start: int, end: int, kind: str) -> None:
-        over = next((one for one in found if one.start < end and start < one.end), None)
+        over = next(((a, b) for a, b, _ in found if a < end and start < b), None)
         if over:  # what is left of it on either side
-            add(start, over.start, kind)
-            add(over.end, end, kind)
+            add(start, over[0], kind)
+            add(over[1], end, kind)
         elif re.search(r"\w", text[start:end]):
-            found.append(Identifier(start, end, kind))
+            found.append((start, end, kind))
 
     def add_all(patterns: Mapping[str, re.Pattern[str]]) -> None:
         for kind, pattern in patterns.items():
@@ -105,20 +97,19 @@ def find_identifiers(text: str) -> list[Identifier]:
     add_all(_PATTERNS)
     for one in _named(_reader()(text)):
         add(*one)
-    if names := {re.escape(text[one.start : one.end]) for one in found if one.kind == "name"}:
+    if names := {re.escape(text[a:b]) for a, b, kind in found if kind == "name"}:
         add_all({"name": re.compile(rf"\b(?:{'|'.join(sorted(names))})\b")})
     return sorted(found)
 
 
-def _named(document: Any) -> Iterator[Identifier]:
+def _named(document: Any) -> Iterator[tuple[int, int, str]]:
     """Yield places and organizations whole, and names word by word."""
     for entity in document.ents:
         if (kind := _ENTITIES.get(entity.label_, "name")) != "name":
-            the = 4 if entity.text.lower().startswith("the ") else 0
-            yield Identifier(entity.start_char + the, entity.end_char, kind)
+            yield entity.start_char, entity.end_char, kind
     for token in document:
         # Germans and German are no name, but Astrid may be taken for a people
         proper = token.tag_ in (("NNP",) if token.ent_type_ == "NORP" else ("NNP", "NNPS")) and token.text[0].isupper()
         name = token.ent_type_ == "PERSON" or (proper and token.ent_type_ not in _TIMES)
         if name and token.lower_.strip(".") not in _NOBODY:
-            yield Identifier(token.idx, token.idx + len(token), "name")
+            yield token.idx, token.idx + len(token), "name"

@@ -56,7 +56,7 @@ def language_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kinds(text: str) -> list[tuple[str, str]]:
-    return [(text[one.start : one.end], one.kind) for one in find_identifiers(text)]
+    return [(text[start:end], kind) for start, end, kind in find_identifiers(text)]
 
 
 def test_names_are_found_word_by_word_and_places_whole() -> None:

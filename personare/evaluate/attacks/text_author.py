@@ -19,7 +19,7 @@ class TextAuthor:
     **Guarantee**: what it says of a text depends on that text and on what was enrolled, not on other tests.
 
     **Source**: E. Stamatatos, "A survey of modern authorship attribution methods", JASIST 60(3), 2009,
-    doi:10.1002/asi.21001. Ours: a ridge in place of a support vector machine.
+    doi:10.1002/asi.21001. Ours: a ridge instead of a support vector machine.
     """
 
     question: ClassVar = "identify"
