@@ -46,7 +46,7 @@ _PATTERNS = {  # an earlier one goes before a later one; what is in a group, if 
 }
 _ENTITIES = {"PERSON": "name", "GPE": "place", "LOC": "place", "FAC": "place", "ORG": "organization"}
 _TIMES = frozenset(["DATE", "TIME", "MONEY", "PERCENT", "QUANTITY", "CARDINAL", "ORDINAL", "LANGUAGE"])
-_NOBODY = frozenset(LISTS["nobody"].split())
+_NOBODY = frozenset(["", *LISTS["nobody"].split()])
 
 
 @cache
@@ -111,5 +111,5 @@ def _named(document: Any) -> Iterator[tuple[int, int, str]]:
         # Germans and German are no name, but Astrid may be taken for a people
         proper = token.tag_ in (("NNP",) if token.ent_type_ == "NORP" else ("NNP", "NNPS")) and token.text[0].isupper()
         name = token.ent_type_ == "PERSON" or (proper and token.ent_type_ not in _TIMES)
-        if name and token.lower_.strip(".") not in _NOBODY:
+        if name and token.lower_.partition("'")[0].strip(".") not in _NOBODY:
             yield token.idx, token.idx + len(token), "name"
