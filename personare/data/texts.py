@@ -1,5 +1,6 @@
 """What people wrote: decoded whatever it was saved as, and without the handles and links that lead to them."""
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,27 +11,33 @@ from personare.core.errors import data_errors
 from personare.data.reading import Contents, Made, Maker, Reader
 from personare.govern.storage import open_plain
 
-_LINK = re.compile(
+LINK = re.compile(
     r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
 )
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_HANDLE = re.compile(r"[@＠]\s?\w+")
+MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+HANDLE = re.compile(r"[@＠]\s?\w+")
 
 
-def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
-    """Return a text file's content in one line: UTF-8, or ``otherwise``; what cannot be decoded becomes U+FFFD."""
+def read_text(path: Path, *, otherwise: str = "") -> str:
+    """Return a text file's content in one line: UTF-8, UTF-16, or ``otherwise``; what cannot be decoded is U+FFFD."""
     with data_errors(f"the text {path.name} cannot be read", "Get it again."), open_plain(path) as file:
         content = file.read()
+    encoding, zeros = "utf-8-sig", (content[1::2].count(0), content[::2].count(0))
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif 4 * max(zeros) > len(content):  # every other byte of most letters in UTF-16
+        encoding = "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be"
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError:
-        text = content.decode(otherwise, "replace")
+        western = sum(byte > 127 for byte in content) < len(content) / 5  # few letters have an accent
+        text = content.decode(otherwise or ("cp1252" if western else "gb18030"), "replace")
     return " ".join(text.split())
 
 
 def without_addresses(text: str) -> str:
     """Return a text with placeholders for handles, links and mail addresses; names in plain words stay."""
-    return _HANDLE.sub("@user", _MAIL.sub("@user", _LINK.sub("http", text)))
+    return HANDLE.sub("@user", MAIL.sub("@user", LINK.sub("http", text)))
 
 
 @dataclass(frozen=True, kw_only=True)

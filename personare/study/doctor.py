@@ -23,6 +23,7 @@ _PACKAGES = {
     "resemblyzer": ("optional: pretrained speaker encoder as attacker", "pip install 'personare[speaker-encoder]'"),
     "cyllama": ("optional: the assistant's language models in this process", "pip install 'personare[assistant]'"),
     "transformers": ("optional: the assistant's models in a folder", "pip install 'personare[assistant]'"),
+    "spacy": ("optional: names in texts (text_redact)", "pip install 'personare[text]'"),
     "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
     "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
     "flwr": ("optional: sites over a network", "pip install 'personare[federated]'"),

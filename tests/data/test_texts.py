@@ -15,6 +15,12 @@ def test_texts_are_read_whatever_they_were_saved_as(tmp_path: Path, content: str
     assert read_text(tmp_path / "1.txt") == "glad… 悪い"
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-16-be"])
+def test_eight_and_sixteen_bit_texts_are_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "1.txt").write_bytes("José went to the café with Zoë.\r\n".encode(encoding))
+    assert read_text(tmp_path / "1.txt") == "José went to the café with Zoë."
+
+
 def test_a_text_cut_in_a_letter_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "1.txt").write_bytes("so 悪い".encode("gb18030")[:-1])
     assert read_text(tmp_path / "1.txt").startswith("so 悪")
