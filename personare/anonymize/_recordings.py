@@ -17,7 +17,7 @@ from personare.core import registry
 from personare.core.channels import CHANNELS, Channel
 from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
-from personare.core.types import Recording, Release, Signal, Withheld
+from personare.core.types import Recording, Release, Signal, Spend, Withheld
 from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.marks import mark
@@ -182,6 +182,11 @@ class Masks:
     disguise: Disguise
     by_modality: Mapping[str, Mapping[str, Any]]  # then by the person hidden; the person "" is everybody not named
     seed: int
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that fitting cost the people fitted on; empty where nothing was noised."""
+        return tuple(m.spend for people in self.by_modality.values() for m in people.values() if hasattr(m, "spend"))
 
     def __call__(
         self, work: Work, locate: Locate, corrections: Mapping[str, Corrections] = MappingProxyType({})

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import copy_context
@@ -130,7 +131,7 @@ class _Anonymizing:
             for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
                 for take, recording in enumerate(takes, start=1):
                     originals[recording_id(subject, f"{sitting:02d}", f"{take:03d}")] = recording
-        masks = self._masks(recordings, sources)
+        masks = self._masks(recordings, sources, cohort)
         self._write_key(target, {name: original.id for name, original in originals.items()})
         hide = partial(self._hide, masks, {r.id: r.id for r in recordings})
         release = release_recordings(originals, sources, self.disguise, target, hide, labels=labels)
@@ -232,14 +233,24 @@ class _Anonymizing:
             raise DataError(f"Nothing of {cohort.name} may be opened for {purpose}: {why}")
         return recordings, sources, refused
 
-    def _masks(self, recordings: Sequence[Recording], sources: Sources) -> Masks:
+    def _masks(self, recordings: Sequence[Recording], sources: Sources, cohort: Cohort | None = None) -> Masks:
+        """Fit the disguise to recordings, or else to those of the background, and charge what that costs a cohort."""
         outside = self.background is not None
         if self.background is not None:
             from personare.data.cohort import open_cohort
 
-            recordings, sources, _ = self._admitted(open_cohort(self.background), "training")
+            cohort = open_cohort(self.background)
+            recordings, sources, _ = self._admitted(cohort, "training")
         locate = partial(locate_live, mesh=self.disguise.needs_landmarks)
-        return self.disguise.fit(recordings, sources, lambda _: locate, seed=self.seed, outside=outside)
+        masks = self.disguise.fit(recordings, sources, lambda _: locate, seed=self.seed, outside=outside)
+        if cohort and masks.spends:
+            from personare.govern.budget import charge
+            from personare.learn.accounting import compose
+            from personare.study.access import open_ledger
+
+            people, ledger = Counter(r.subject for r in recordings), open_ledger(None, cohort.root)
+            charge(ledger, masks.spends, cohort=cohort.name, people=people, budget=None, compose=compose)
+        return masks
 
     def _hide(self, masks: Masks, names: Mapping[str, str], work: Sequence[Work]) -> Iterator[Outcome]:
         """Hide recordings in any order: one alone in this process, at once; many on all cores."""

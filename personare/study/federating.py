@@ -176,7 +176,7 @@ class Node:
                 secure=row.secure,
                 noise=row.noise,
                 add_up=add_up,
-                charge=lambda spends: study.charge(spends, inside),
+                charge=lambda spends: study.charge(spends, inside.subjects),
                 seed=plan.seed,
                 tell=self.tell,
             )

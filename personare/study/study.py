@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -124,9 +124,9 @@ class Study:
         """Return chance that follows from the seed."""
         return generator(self.plan.seed, *what)
 
-    def charge(self, spends: Sequence[Spend], batch: Batch) -> None:
-        """Charge privacy to these people; refused, before anything is written, where their budget does not suffice."""
-        people, name = Counter(map(str, batch.subjects)), self.cohort.name
+    def charge(self, spends: Sequence[Spend], subjects: Iterable[str]) -> None:
+        """Charge privacy to the people of recordings; refused, before anything is written, beyond their budget."""
+        people, name = Counter(map(str, subjects)), self.cohort.name
         charge(self.ledger, spends, cohort=name, people=people, budget=self.plan.budget, compose=compose)
 
     def note(self, row: Any, spends: Sequence[Spend] = (), purpose: str = "training") -> None:

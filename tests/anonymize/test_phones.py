@@ -24,6 +24,7 @@ from personare.features.phone import ROUTINE, USES, hourly
 from personare.features.tracks import _channel_view, read_track
 from personare.govern.consent import consent_all
 from personare.learn.accounting import epsilon_of
+from personare.study.access import open_ledger
 from personare.study.anonymizing import anonymize_path
 from personare.study.parallel import Workers
 
@@ -165,3 +166,8 @@ def test_a_cohort_of_phones_leaves_coarse_and_says_how_coarse(tmp_path: Path) ->
     shown = open_cohort(tmp_path / "routine")
     track = read_track(shown.root / shown.recordings[0].tracks["phone"])
     assert (track.kind, track.columns, track.start_s) == ("table", ROUTINE, 0) and np.isfinite(track.values).all()
+    disguise = Disguise(name="daily", phone="phone_daily", phone_options={"epsilon": 8.0, "delta": 0.01})
+    anonymize_path(tmp_path / "in", tmp_path / "daily", disguise, workers=Workers(jobs=1, quiet=True))
+    spent = open_ledger(None, tmp_path / "in").rows(action="spent")
+    assert sorted(spent["subject"]) == sorted(subjects)
+    assert json.loads(spent["detail"].iloc[0])["spends"][0]["epsilon"] == pytest.approx(8, rel=0.02)

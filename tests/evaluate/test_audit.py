@@ -60,6 +60,7 @@ class Broken:
     noise_multiplier: float
     unit: str = "recording"
     releases: int = 1
+    shares: int = 1
 
     @property
     def steps(self):

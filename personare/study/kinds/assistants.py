@@ -270,7 +270,7 @@ class Assistant:
             )
             bar.close()
             spends = (*aligned.spends, *preferred.spends)
-            self.study.charge(spends, train)  # refuses before anything is written or seen
+            self.study.charge(spends, train.subjects)  # refuses before anything is written or seen
             note = {"personare": json.dumps(asdict(row))}
             if row.experts == 1:
                 write_merged(find_model("smollm2"), folder / "assistant.gguf", preferred.factors(), scale=SCALING)

@@ -268,7 +268,7 @@ class Model:
         shards = self.study.folder.private / "shards" / self.row.name
         learner = self.row.learner(self.parts.site_of, self.notices)
         predictor = self.fit(learner, parts.train, unseeded(private, self._rng("fit")), cache=shards)
-        self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
+        self.study.charge(predictor.spends, parts.train.subjects)  # refuses before anything is written or seen
         tensors, about = state_of(predictor)
         note = {**about, "personare": json.dumps(asdict(self.row))}
         save_weights(make_folder(folder) / "model.safetensors", tensors, note)

@@ -155,6 +155,7 @@ class _Hiding:
             if not part.exists():
                 run.forget(f"hide-{row.name}")  # what it remembers went with the folder
             masks = row.fit(self.recordings, self.sources, locate, seed=seed)
+            self.study.charge(masks.spends, [r.subject for r in self.recordings])
             originals = {r.id: r for r in self.recordings}
             release = release_recordings(originals, self.sources, row, part, hide, labels=(self.study.plan.label,))
             if not open_cohort(part).recordings:

@@ -96,8 +96,8 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Sh
         steps = getattr(transform, "links", (transform,))
         # each pass through noise is paid for: by those whom what follows it learns from, and by everybody shown
         learned, local = (tuple(s.spend() for s in some if hasattr(s, "spend")) for some in (steps[:-1], steps))
-        study.charge((*transform.spends, *learned), fitted)
-        study.charge(local, opened.batch)
+        study.charge((*transform.spends, *learned), fitted.subjects)
+        study.charge(local, opened.batch.subjects)
         spends = (*transform.spends, *learned, *local)
         shown = transform(opened.batch, rng=unseeded(private or bool(spends), study.rng(row.method, "transform")))
         shown = shown.take(shown.present[_TRACK])

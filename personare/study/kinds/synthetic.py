@@ -139,7 +139,7 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
         adapted = experts.adapt(load_sampler(study.folder, experts.plan.of, method), rng=rng) if experts else None
         sampler = adapted or learn(train, rng)
         if not adapted:
-            study.charge(sampler.spends, train)
+            study.charge(sampler.spends, train.subjects)
         made = sampler(row.people, row.recordings, rng=rng, labels=labels)
         spends = () if experts and experts.lacking else sampler.spends
         generators = study.plan.shadows * (2 if study.plan.canaries else 1)
