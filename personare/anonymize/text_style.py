@@ -52,17 +52,18 @@ class TextStyle:
             with suppress(DataError):
                 counted = Counter(_plain_words(str(track.values)))
                 used[subject] = used.get(subject, Counter()) + counted
-        words = sorted(set[str]().union(*used.values()))
-        if len(used) < self.shared or not words:
+        people = Counter(word for counter in used.values() for word in counter)
+        words = sorted(word for word, count in people.items() if count >= self.shared)
+        if not words:
             raise DataError(
-                f"text_style needs texts of {self.shared} people or more, {len(used)} were given. Give more people "
-                "(--background COHORT), or a smaller 'shared'."
+                f"text_style needs words that {self.shared} people use; there are none in the texts of {len(used)}. "
+                "Give more people, or a smaller 'shared'."
             )
         seen = np.array([[counter[word] for word in words] for counter in used.values()], dtype=float)  # (P, W)
         expected = np.outer(seen.sum(axis=1), seen.sum(axis=0)) / seen.sum()
         spread = np.maximum(((seen - expected) ** 2 - expected).sum(axis=0), 0) / (expected**2).sum(axis=0)  # (W,)
         rates = (seen * spread + 1) / (expected * spread + 1)  # of each person, over that of all
-        kept = np.minimum(1, np.median(rates, axis=0) / rates) * ((seen > 0).sum(axis=0) >= self.shared)
+        kept = np.minimum(1, np.median(rates, axis=0) / rates)
         return _Equalized(words=words, kept=dict(zip(used, kept, strict=True)))
 
 
@@ -76,7 +77,10 @@ class _Equalized:
         kept = self.kept.get(subject, np.min(list(self.kept.values()), axis=0))
         chance = dict(zip(self.words, kept, strict=True))
         words = [word for word in _plain_words(str(track.values)) if rng.random() < chance.get(word, 0)]
-        return replace(track, values=re.sub(r"(?:^[.!? ]+| (?=[.!?]))", "", " ".join(words)))
+        left = re.sub(r"(?:^[.!? ]+| (?=[.!?]))", "", " ".join(words))
+        if not left:
+            raise DataError("None of its words is one that others use, so nothing is left of the text. Leave it out.")
+        return replace(track, values=left)
 
 
 def _plain_words(text: str) -> list[str]:

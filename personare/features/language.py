@@ -13,8 +13,6 @@ from personare.core.errors import DataError
 LISTS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("language.toml").read_text(encoding="utf-8"))
 _OWN = ENGLISH_STOP_WORDS.difference(LISTS["elsewhere"].split())
 _CONTRACTED = ("n't", "'m", "'re", "'ve", "'ll")
-_SHARE = 0.1  # of the words of an English text, at the least
-_FEWEST = 5  # words by which a language can be told
 
 
 def words_of(text: str) -> list[str]:
@@ -33,7 +31,7 @@ def check_english(text: str) -> None:
     if not words:
         raise DataError("A text without a word cannot be changed. Leave it out.")
     own = sum(word.partition("'")[0] in _OWN or word.endswith(_CONTRACTED) for word in words)
-    if own < _SHARE * len(words) if len(words) >= _FEWEST else not "".join(words).isascii():
+    if own < len(words) / 10 if len(words) >= 5 else not "".join(words).isascii():
         raise DataError(
             f"The text must be English, but {own} of its {len(words)} words are common English ones. Leave texts in "
             "other languages out: what names somebody in them is not known here."

@@ -67,6 +67,14 @@ def test_the_author_is_named_before_and_not_after(table: pd.DataFrame, hidden: d
     assert (after == 5).mean() < 0.32  # nor is the right one the least likely
 
 
+def test_guarantee_a_score_depends_on_that_text_alone(table: pd.DataFrame) -> None:
+    clips = batch(table, table["text"].to_dict()).clips("text")
+    asked, known = dict(list(clips.items())[::9]), dict(list(clips.items())[1::3])
+    who = table["subject"].to_dict()
+    score = TextAuthor().fit(known, who, rng=generator(0)).enroll(known, who, rng=generator(0))
+    assert np.allclose(score(asked), np.concatenate([score({i: clip}) for i, clip in asked.items()]))
+
+
 def test_the_mood_stays(table: pd.DataFrame, hidden: dict[str, str]) -> None:
     original = batch(table, table["text"].to_dict())
     rows = TextLabel()(original, batch(table, hidden), rng=generator(0))
@@ -110,7 +118,7 @@ def test_spellings_become_one() -> None:
 
 @pytest.mark.parametrize("said", ["Ich habe heute schlecht geschlafen und bin müde.", " "])
 def test_other_languages_and_empty_texts_are_refused(said: str) -> None:
-    with pytest.raises(DataError, match="people or more, 0 were given"):
+    with pytest.raises(DataError, match="none in the texts of 0"):
         TextStyle().fit([(who, Track(kind="text", values=said)) for who in PEOPLE], rng=generator(0))
 
 
@@ -127,3 +135,11 @@ def test_real_authors_are_named_before_and_not_after(real_data: Path) -> None:
     assert (before == 0).mean() > 0.5
     assert (after == 0).mean() < 0.25
     assert (after == 5).mean() < 0.3
+
+
+def test_a_text_of_which_nothing_is_left_is_refused() -> None:
+    method = TextStyle().fit(
+        [(who, Track(kind="text", values="I am not at home.")) for who in PEOPLE], rng=generator(0)
+    )
+    with pytest.raises(DataError, match="nothing is left"):
+        method(Track(kind="text", values="Quiet please"), subject="01", rng=generator(0))

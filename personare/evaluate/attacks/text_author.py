@@ -1,4 +1,4 @@
-"""Names who wrote a text from the manner of writing: pieces of words, function words and marks."""
+"""Names who wrote a text from the manner of writing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
