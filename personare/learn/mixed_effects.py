@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Latents, Spend
+from personare.learn.federation import Federation
 from personare.learn.privacy import PrivacyPlan
+from personare.learn.secure_aggregation import threshold_of
 
 _ROUNDS = 5
 _RIDGE = 1e-3
@@ -172,9 +175,12 @@ def fit_privately(
     epsilon: float,
     delta: float,
     directions: int = 16,
+    federation: Federation = Federation(),  # noqa: B008 - frozen
     rng: np.random.Generator,
 ) -> tuple[MixedEffects, Spend]:
     """Fit to public people, then move the means of classes toward those of a private group, by one noised sum.
+
+    Of several sites each adds its people's part, with noise of its own or, in one masked sum, a share of one noise.
 
     Each person gives one row: how far the person's means of all classes together, and of each class beyond that, lie
     from the public ones, along the directions in which public recordings differ most, in units of what public people
@@ -193,10 +199,16 @@ def fit_privately(
     doi:10.1016/0197-2456(86)90046-2: two groups, whose own difference is found from how far apart they are.
     """
     effects = MixedEffects.of(public_rows, public)
-    classes, people = len(effects.means), len(np.unique(group.subjects))
-    plan = PrivacyPlan(epsilon=epsilon, delta=delta, unit="person", units=people, expected_batch=people, steps=1)
+    sites = federation.parts(group.subjects, group.labels, private=True)
+    counts = [len(np.unique(group.subjects[site])) for site in sites]
+    classes, people, shared = len(effects.means), sum(counts), federation.noise == "shared"
+    shares = threshold_of(len(sites)) if shared else 1
+    units = [people] * len(sites) if shared else counts
+    how: Any = {"epsilon": epsilon, "delta": delta, "unit": "person", "steps": 1, "shares": shares}
+    plans = [PrivacyPlan(units=n, expected_batch=n, **how) for n in units]
+    deviation = math.sqrt(sum(plan.noise_multiplier**2 for plan in plans) / shares)  # of the sum, over the clip norm
     # how many directions the noise leaves something of depends on public numbers alone
-    noise = plan.noise_multiplier * math.sqrt(1 + classes) / people  # of one direction
+    noise = deviation * math.sqrt(1 + classes) / people  # of one direction
     affordable = math.floor((_LARGEST_NOISE / noise) ** 2)
     if affordable < 1:
         raise DataError(
@@ -208,14 +220,19 @@ def fit_privately(
     count = len(public_offsets)
     squares = [(part**2).mean() * count / (count - 1) for part in np.split(public_offsets, [1], axis=1)]
     spread = np.repeat(np.maximum(np.sqrt(squares), 1e-6), [1, classes])[:, None]  # (1 + C, 1)
-    offsets = _by_person(effects.fill(rows, group), group, effects, main / scale[:, None])
-    offsets = (offsets / spread).reshape(people, -1)
-    clip_norm = math.sqrt(offsets.shape[1])
-    total = next(plan.batches(rng)).release(offsets, clip_norm).reshape(len(spread), -1)
+    clip_norm = math.sqrt(public_offsets[0].size)
+    sums, filled = [], effects.fill(rows, group)
+    for site, plan, count_here in zip(sites, plans, counts, strict=True):
+        own = replace(group, labels=group.labels[site], subjects=group.subjects[site])
+        offsets = _by_person(filled[site], own, effects, main / scale[:, None]) / spread
+        batch = next(plan.batches(rng, present=count_here))
+        offsets = offsets.reshape(count_here, -1)
+        sums.append(batch.share(offsets, clip_norm) if shared else batch.release(offsets, clip_norm) * count_here)
+    total = (federation.total(sums) / people).reshape(len(spread), -1)
     # Anybody who knows the public people and the noise can do what follows: it costs nothing more.
     shares = (public_offsets != 0).any(axis=2).mean(axis=0)[:, None]  # (1 + C, 1) of people who show a class
     shares = np.maximum(shares, _FEWEST_SHOW)
-    variance = (1 / people + (plan.noise_multiplier * clip_norm / people) ** 2) / shares**2
+    variance = (1 / people + (deviation * clip_norm / people) ** 2) / shares**2
     # shrink by how sure both are, and how far apart the groups turn out: all classes together, then each beyond that
     shift = total / shares
     for part in (slice(1), slice(1, None)):
@@ -225,7 +242,7 @@ def fit_privately(
         shift[part] *= trust / (trust + variance[part])
     shift *= spread
     means = effects.means + (shift[:1] + shift[1:]) @ main.T * scale
-    return replace(effects, means=means), plan.spend()
+    return replace(effects, means=means), max((plan.spend() for plan in plans), key=lambda spend: spend.epsilon)
 
 
 def _by_person(rows: Array, batch: Batch, public: MixedEffects, directions: Array) -> Array:

@@ -9,6 +9,7 @@ from scipy.stats import median_abs_deviation
 from personare.core.errors import OptionError
 from personare.core.options import Count, Delta, Epsilon, check_options
 from personare.core.types import Array, Batch
+from personare.learn.federation import Federation
 from personare.learn.mixed_effects import MixedEffects, fit_privately, group_means
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
 
@@ -41,12 +42,16 @@ class Joint:
     epsilon: Epsilon = None
     delta: Delta = 1e-5
     directions: Count = 16  # in which means are learned privately, at most; fewer cost less noise
+    sites: Count = 1  # over which people are dealt out, with epsilon: each site adds up its own
+    secure: bool = False  # whether sites share one noise, in a sum of which nobody sees what one site added
     hold_out: bool = False  # leave out people who are further from the others than is common; without epsilon only
 
     def __post_init__(self) -> None:
         check_options(self)
         if self.epsilon is not None and self.hold_out:
             raise OptionError("Who is rare must not be looked for under differential privacy, which bounds everybody.")
+        if self.epsilon is None and self.sites > 1:
+            raise OptionError("Over sites codes must be those of public people, as under an epsilon: give one.")
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -56,9 +61,16 @@ class Joint:
         if self.epsilon is not None:
             public = check_public(train, public, fewest=_PUBLIC_FEWEST)
             codes, rows = complete_rows(public, rng=rng)
-            options = {"epsilon": self.epsilon, "delta": self.delta}
             effects, spend = fit_privately(
-                codes.encode(train), train, rows, public, **options, directions=self.directions, rng=rng
+                codes.encode(train),
+                train,
+                rows,
+                public,
+                epsilon=self.epsilon,
+                delta=self.delta,
+                directions=self.directions,
+                federation=Federation(sites=self.sites, secure=self.secure, noise="shared" if self.secure else "site"),
+                rng=rng,
             )
             return RecordingSampler(codes=codes, model=effects, population=Population.of(public, (spend,)))
         codes, rows = complete_rows(train, rng=rng)

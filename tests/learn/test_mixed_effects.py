@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Batch
+from personare.learn.federation import Federation
 from personare.learn.mixed_effects import MixedEffects, fit_privately
 
 STEP = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, -1.0]])
@@ -91,6 +92,20 @@ def test_private_means_are_nearer_the_truth_than_the_public_ones(classes):
         for name, found in (("public", public), ("private", moved)):
             errors[name] += float((((found.means[1] - found.means[0]) - STEP[1]) ** 2).sum())
     assert errors["private"] < 0.7 * errors["public"]
+
+
+@pytest.mark.parametrize("noise", ["site", "shared"])
+def test_sites_learn_what_they_learn_together_and_each_pays_for_its_own_people(noise):
+    federation = Federation(sites=4, secure=noise == "shared", noise=noise)
+    errors = {"public": 0.0, "sites": 0.0}
+    for trial in range(8):
+        known, group = people(10 + trial, 8), people(50 + trial, 120)
+        how = {**CLAIM, "federation": federation, "rng": generator(trial, "noise")}
+        moved, spend = fit_privately(*group, *known, **how)
+        for name, found in (("public", MixedEffects.of(*known)), ("sites", moved)):
+            errors[name] += float((((found.means[1] - found.means[0]) - STEP[1]) ** 2).sum())
+        assert (spend.epsilon, spend.units) == (pytest.approx(8, rel=0.02), 30 if noise == "site" else 120)
+    assert errors["sites"] < 0.8 * errors["public"]
 
 
 def test_a_group_unlike_the_public_people_is_found():

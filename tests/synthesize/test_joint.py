@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from personare.core.errors import OptionError
 from personare.core.state import state_of
 from personare.core.types import Batch
 from personare.synthesize.joint import Joint
@@ -34,3 +36,14 @@ def test_who_is_far_from_everybody_is_left_out_where_asked() -> None:
     state, expected = state_of(apart)[0], state_of(without)[0]
     assert all(np.array_equal(values, expected[name]) for name, values in state.items())
     assert not np.array_equal(with_all.model.means, apart.model.means)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_sites_make_people_up_together_under_an_epsilon_only(secure) -> None:
+    known, whole = replace(group(10), ids=tuple(f"public{i}" for i in range(80))), group(120)
+    public = replace(known, subjects=np.char.add("public", known.subjects))
+    how = {"validation": whole, "rng": np.random.default_rng(0), "public": public}
+    made = Joint(epsilon=8.0, delta=1e-3, sites=4, secure=secure).fit(whole, **how)
+    assert made.spends[0].units == (120 if secure else 30)
+    with pytest.raises(OptionError, match="under an epsilon"):
+        Joint(sites=4)
