@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from personare.core.atomic import make_folder, replacing, write_json, write_text
-from personare.core.errors import ClusterError, DataError, OptionError
+from personare.core.errors import ClusterError, DataError, OptionError, data_errors
 from personare.study.federating import FederatedPlan, Letter, Node, Server
 
 _HERE = ipaddress.ip_address("127.0.0.1")
@@ -221,7 +221,12 @@ def run(folder: Path, plan: Path, out: Path) -> Mapping[str, Any]:
         ClusterError: Nothing was learned, and why.
     """
     _check_installed()
-    asked = FederatedPlan.read(plan.read_text(encoding="utf-8"))
+    with data_errors(f"The plan {plan} cannot be read", "Give a file as docs/federation.md shows one."):
+        asked = FederatedPlan.read(plan.read_text(encoding="utf-8"))
+    if not (folder / "flower" / "config.toml").is_file():
+        raise DataError(
+            f"{folder} must be the folder of a server on this machine. Start one: personare federate serve."
+        )
     if out.exists():
         raise DataError(f"{out} must not be there yet. Name another folder.")
     with tempfile.TemporaryDirectory() as app:
@@ -322,6 +327,6 @@ def join(node: Node, server: str, pem: Path, key: Path) -> None:
                     )
     except SystemExit as error:  # Flower's way to end
         raise ClusterError(
-            f"The server {server} let this site not in; Flower said why above. Check the address, that {pem} is its "
-            f"certificate, and that it was given {key}.pub."
+            f"The server {server} did not let this site in; Flower said why above. Check the address, that {pem} is "
+            f"its certificate, and that it was given {key}.pub."
         ) from error
