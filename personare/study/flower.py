@@ -138,7 +138,6 @@ def superlink(folder: Path, sites: Sequence[Path]) -> Iterator[int]:
         free.bind((str(_HERE), 0))
         port = free.getsockname()[1]
     pem, home = folder / "server.pem", make_folder(folder / "flower")
-    (home / "flower.sqlite").unlink(missing_ok=True)  # who may join is what was said now
     where = f'address = "{_HERE}:{port}"\nroot-certificates = {json.dumps(str(pem.resolve()))}'
     write_text(home / "config.toml", f'[superlink]\ndefault = "here"\n[superlink.here]\n{where}\n')
     words: list[str | Path] = ["flower-superlink", "--host", str(_HERE), "--port", str(port), "--enable-supernode-auth"]
@@ -249,8 +248,8 @@ def conduct(grid: Any, context: Any) -> None:
         time.sleep(_POLL_S)
     server = Server(plan=plan, exchange=partial(_exchange, grid), run=uuid4().hex, tell=print)
     learned = server(sites)
-    make_folder(out)
-    (out / "model.safetensors").write_bytes(learned.model)
+    with replacing(out / "model.safetensors") as part:
+        part.write_bytes(learned.model)
     write_text(out / "plan.toml", plan.text)
     write_json(out / "federation.json", {**learned._asdict(), "model": "model.safetensors"})
 
