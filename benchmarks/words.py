@@ -13,6 +13,7 @@ from personare.core import registry
 from personare.core.randomness import generator
 from personare.core.types import Batch, Track
 from personare.evaluate.attacks.text_author import TextAuthor
+from personare.evaluate.attacks.text_quasi import TextQuasi
 from personare.evaluate.identification import identify, measure_trials
 from personare.evaluate.utility.text_label import TextLabel
 
@@ -54,7 +55,9 @@ def main(folder: Path) -> None:
             if name != "original":
                 said = dict(zip(table.index, hidden(table, name, options), strict=True))
                 released = Batch.of(table, {"text": {i: np.array([text]) for i, text in said.items()}})
-            trials = identify(TextAuthor(), original, released, name="text_author", halves=halves, seed=0)
+            trials = []
+            for attack, method in (("text_author", TextAuthor()), ("text_quasi", TextQuasi())):
+                trials += identify(method, original, released, name=attack, halves=halves, seed=0)
             rows = [row for t in trials for row in measure_trials(t, figures=("top1", "person_top1"), rng=generator(0))]
             for label in by[1:]:
                 rows += TextLabel(label=label.lower())(original, released, rng=generator(0))

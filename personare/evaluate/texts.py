@@ -1,6 +1,7 @@
 """What reads texts: pieces of words, words and pairs of words, weighed by how rare they are, and a ridge on them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,30 @@ def _texts(clips: Clips) -> list[str]:
     return [str(clip[0]) for clip in clips.values()]
 
 
-def _fitted(clips: Clips, targets: Array, model: Any) -> Any:
+def _manner() -> Any:
+    """Return what counts pieces of words, words, pairs of words and marks."""
     pieces = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), norm=None, alternate_sign=False)
     words = HashingVectorizer(
         ngram_range=(1, 2), token_pattern=r"\w+(?:['’]\w+)?|[^\w\s]+", norm=None, alternate_sign=False
     )
-    pipeline = make_pipeline(make_union(pieces, words), TfidfTransformer(sublinear_tf=True), model)
-    return pipeline.fit(_texts(clips), targets)
+    return make_union(pieces, words)
 
 
+@dataclass(frozen=True)
 class TextReader:
     """Reads classes, numbers or people from texts (1,)."""
+
+    counted: Callable[[], Any] = _manner  # makes what counts something in texts
+
+    def _fitted(self, clips: Clips, targets: Array, model: Any) -> Any:
+        pipeline = make_pipeline(self.counted(), TfidfTransformer(sublinear_tf=True), model)
+        return pipeline.fit(_texts(clips), targets)
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         """Train on texts by recording."""
         classes, number = numbered(clips, labels)
         ridge = RidgeClassifier(class_weight="balanced", fit_intercept=False, solver="cholesky")  # no iterations
-        model = _fitted(clips, number, ridge)
+        model = self._fitted(clips, number, ridge)
 
         def predict(asked: Clips) -> Array:
             decided = model.decision_function(_texts(asked))
@@ -44,7 +52,7 @@ class TextReader:
 
     def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Predict:
         """Train on texts by recording, and (N,) numbers."""
-        model = _fitted(clips, numbers, Ridge())
+        model = self._fitted(clips, numbers, Ridge())
         return lambda asked: np.asarray(model.predict(_texts(asked)))
 
     def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
