@@ -187,7 +187,7 @@ def test_every_file_says_what_it_needs():
     for name in find(FOLDER):
         measure = create(FOLDER, name)
         if "synthetic" not in getattr(measure, "kinds", ()):
-            assert measure.modality in ("audio", "video", "audio+video")
+            assert measure.modality in ("audio", "video", "audio+video", "physio", "text", "phone")
             assert measure.views
 
 
