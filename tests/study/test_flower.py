@@ -103,7 +103,16 @@ def test_three_sites_learn_over_flower_and_a_stranger_is_not_let_in(tmp_path, sp
         assert "Joined" in site.stdout.readline()
     site_key(tmp_path / "stranger.key")
     stranger = started("join", tmp_path / "cohort0", *join, tmp_path / "stranger.key")
-    assert "did not let this site in" in stranger.communicate(timeout=120)[0] and stranger.returncode == 2
+    forged = started(
+        "join",
+        tmp_path / "cohort0",
+        *join[:3],
+        certificate(tmp_path / "other", "localhost"),
+        *join[4:],
+        keys[0].with_suffix(""),
+    )
+    for refused in (stranger, forged):
+        assert "did not let this site in" in refused.communicate(timeout=120)[0] and refused.returncode == 2
 
     (tmp_path / "plan.toml").write_text(PLAN)
     time.sleep(1)
