@@ -27,7 +27,7 @@ METHODS = "personare.anonymize"
 SUFFIX = {channel.track: channel.suffix for channel in CHANNELS}
 # recordings of one person a method is fitted on, drawn at random; of tracks that are no media all
 _FIT_PER_PERSON = {"audio": 200, "video": 12}
-_LARGEST = ("smallest_face_px", "hours_a_row", "degrees", "use_step", "unicity")  # counts that are not added up
+ADDED = ("recordings", "frames", "frames_covered_whole", "seconds")  # and corrections; of others the largest counts
 
 Sources = Mapping[str, Mapping[str, Path]]
 """The admitted files: recording id -> track -> path."""
@@ -290,7 +290,7 @@ def as_release(disguise: Disguise, root: Path, outcomes: Iterable[Outcome]) -> R
     for outcome in outcomes:
         withheld += outcome.withheld
         for name, count in outcome.counts.items():
-            together = max if name in _LARGEST else operator.add
+            together = operator.add if name in ADDED or name.startswith("corrections_") else max
             counts[name] = together(counts.get(name, 0), count)
     return Release(
         name=disguise.name,

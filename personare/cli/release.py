@@ -149,6 +149,7 @@ def anonymize(source: Path, target: str, **how: Any) -> None:
 
 
 def _tell_release(release: Release, face: str) -> None:
+    from personare.anonymize._recordings import ADDED
     from personare.study.anonymizing import key_of
 
     made, frames, covered, smallest = (
@@ -160,9 +161,10 @@ def _tell_release(release: Release, face: str) -> None:
     mended = [f"{n:.0f} {name[12:]}" for name, n in release.counts.items() if name.startswith("corrections_")]
     if mended:
         click.echo(f"corrected by hand: {', '.join(mended)}")
-    if "unicity" in (told := release.counts):
-        level = f"{told['hours_a_row']:g} h a row, {told['degrees']:g} degrees, uses in steps of {told['use_step']:g}"
-        click.echo(f"phone: {level}; known facts single out {told['unicity']:.1%}")
+    known = (*ADDED, "smallest_face_px")
+    own = [f"{name} {n:.3g}" for name, n in release.counts.items() if not name.startswith((*known, "corrections_"))]
+    if own:  # what a method itself counts
+        click.echo(f"reached: {', '.join(own)}")
     if smallest:
         click.echo(f"smallest face promised: {smallest} px")
     if release.root.is_dir() and made:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.protocols import SharedPredictor
-from personare.core.types import Array, Batch
-from personare.evaluate.metrics import means_by_person
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.metrics import Estimate, means_by_person
 from personare.learn.federation import Observed
 
 
@@ -45,3 +46,17 @@ class Updates:
         owner = np.unique(self.batch.subjects, return_inverse=True)[1]
         each = [losses(seen.before) - np.stack([losses(w) for w in seen.after]) for seen in self.rounds]
         return np.asarray(np.mean(each, axis=0))
+
+
+def server_row(attack: Any, method: str, figure: str, estimate: Estimate, *, control: float) -> Result:
+    """Return what the server of the sites finds by an attack; less is better."""
+    return Result(
+        kind="model",
+        question=attack.question,
+        method=method,
+        figure=figure,
+        attacker="server",
+        better="lower",
+        control=control,
+        **estimate.columns,
+    )

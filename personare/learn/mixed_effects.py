@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -204,8 +203,10 @@ def fit_privately(
     classes, people, shared = len(effects.means), sum(counts), federation.noise == "shared"
     shares = threshold_of(len(sites)) if shared else 1
     units = [people] * len(sites) if shared else counts
-    how: Any = {"epsilon": epsilon, "delta": delta, "unit": "person", "steps": 1, "shares": shares}
-    plans = [PrivacyPlan(units=n, expected_batch=n, **how) for n in units]
+    plans = [
+        PrivacyPlan(epsilon=epsilon, delta=delta, unit="person", units=n, expected_batch=n, steps=1, shares=shares)
+        for n in units
+    ]
     deviation = math.sqrt(sum(plan.noise_multiplier**2 for plan in plans) / shares)  # of the sum, over the clip norm
     # how many directions the noise leaves something of depends on public numbers alone
     noise = deviation * math.sqrt(1 + classes) / people  # of one direction

@@ -1,6 +1,6 @@
 """One model learned by sites in processes of their own: what a site allows and sends, and who adds up what comes.
 
-What goes over the line are letters; ``study/flower.py`` carries them. A site learns as it would alone, and waits
+What goes over the line are messages; ``study/flower.py`` carries them. A site learns as it would alone, and waits
 whenever something must be added up over all sites (``learn.federation.Federation.add_up``): each such sum has a number,
 sites that missed some are brought up to date, and one that was started anew learns again from the sums that were.
 """
@@ -39,15 +39,15 @@ from personare.study.study import Study, unseeded
 _TRIES = 3  # of each sum; and how often in a row a site may not answer
 
 
-class Letter(NamedTuple):
+class Message(NamedTuple):
     """What goes between the server and a site: facts that JSON can hold, and numbers."""
 
     facts: Mapping[str, Any]
     numbers: Array = np.empty(0)
 
 
-Exchange = Callable[[Mapping[int, Letter], float], Mapping[int, Letter]]
-"""Brings a letter to each site, and returns the answers that came within so many seconds, by site."""
+Exchange = Callable[[Mapping[int, Message], float], Mapping[int, Message]]
+"""Brings a message to each site, and returns the answers that came within so many seconds, by site."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,13 @@ class FederatedPlan:
     @property
     def study(self) -> StudyPlan:
         """What a site's own study would plan of it."""
-        use = {"context": self.context, "exception": self.exception, "justification": self.justification}
-        return replace(StudyPlan(models=(self.model,), seed=self.seed), **use)  # type: ignore[arg-type]
+        return StudyPlan(
+            models=(self.model,),
+            seed=self.seed,
+            context=self.context,
+            exception=self.exception,
+            justification=self.justification,
+        )
 
     @property
     def epsilon(self) -> float | None:
@@ -124,11 +129,11 @@ class Terms:
 
 @dataclass(kw_only=True)
 class Node:
-    """A site: it answers letters, and its people's recordings stay.
+    """A site: it answers messages, and its people's recordings stay.
 
     **Guarantee**: nothing is opened for a plan that the terms, consent or policy forbid; before a first number leaves,
     the plan is in the site's ledger and what it costs is charged there; where a plan is secure, all numbers leave
-    masked, and none is revealed in two sums. Letters hold no code: what runs is installed here. What a site tells the
+    masked, and none is revealed in two sums. Messages hold no code: what runs is installed here. What a site tells the
     server of its own errors says nothing of its people; the reason is told here.
     """
 
@@ -141,13 +146,13 @@ class Node:
     _run: str = ""
     _training: "_Training | None" = None
 
-    def __call__(self, letter: Letter) -> Letter:
-        """Return the answer to the server's letter."""
-        facts = letter.facts
+    def __call__(self, message: Message) -> Message:
+        """Return the answer to the server's message."""
+        facts = message.facts
         try:
             if facts["ask"] != "plan":
                 known = self._training if self._run == facts["run"] else None
-                return known(letter) if known else Letter({"place": -1})
+                return known(message) if known else Message({"place": -1})
             plan, self._training = FederatedPlan.read(facts["plan"]), None
             try:
                 self.terms.check(plan, facts["version"], self.today())
@@ -157,11 +162,11 @@ class Node:
         except Exception as error:
             return self._refuse(error, "for a reason of which its operator was told")
 
-    def _refuse(self, error: Exception, why: str) -> Letter:
+    def _refuse(self, error: Exception, why: str) -> Message:
         self.tell(f"Does not take part. {type(error).__name__}: {error}")
-        return Letter({"refused": why, "name": self.name})
+        return Message({"refused": why, "name": self.name})
 
-    def _begin(self, plan: FederatedPlan, run: str) -> Letter:
+    def _begin(self, plan: FederatedPlan, run: str) -> Message:
         row, private = plan.model, plan.epsilon is not None
         study = Study(cohort=self.cohort, plan=replace(plan.study, budget=self.terms.budget), ledger=self.ledger)
         batch = _numbered(study.opened(row).batch, plan.classes)
@@ -192,7 +197,7 @@ class Node:
         self._run, self._training = run, _Training(row, learn)
         form = [[name, *shape, *batch.columns.get(name, ())] for name, shape in sorted(shapes_of(batch).items())]
         self.tell(f"Takes part in {row.name} with {len(set(inside.subjects))} people.")
-        return Letter({"place": 0, "name": self.name, "form": form})
+        return Message({"place": 0, "name": self.name, "form": form})
 
 
 class _Training:
@@ -220,45 +225,45 @@ class _Training:
 
         Thread(target=run, daemon=True).start()
 
-    def __call__(self, letter: Letter) -> Letter:
+    def __call__(self, message: Message) -> Message:
         """Answer what the server asks of the sum with a number."""
-        facts, here = letter.facts, {"place": self._place}
+        facts, here = message.facts, {"place": self._place}
         if facts["ask"] == "next":
-            return self._next(letter)
+            return self._next(message)
         if facts["number"] != self._place or self._site is None:
-            return Letter(here)
+            return Message(here)
         if facts["ask"] == "share":
             self._everybody = {int(u): PublicKeys(**_bytes(keys)) for u, keys in facts["keys"].items()}
             # not what the server says; nor ever fewer than before, whose shares of a noise suffice together
             self._site.threshold = self._threshold = max(self._threshold, threshold_of(len(self._everybody)))
-            return Letter({**here, "shares": _hex(self._site.shares(self._everybody))})
+            return Message({**here, "shares": _hex(self._site.shares(self._everybody))})
         if facts["ask"] == "mask":
-            return Letter(here, self._site.masked(quantized(self._offer[0], len(self._everybody))))
+            return Message(here, self._site.masked(quantized(self._offer[0], len(self._everybody))))
         self._revealed = True
         sealed = {int(u): message for u, message in _bytes(facts["shares"]).items()}
-        return Letter({**here, "shares": self._site.reveal(sealed, facts["stayed"])})
+        return Message({**here, "shares": self._site.reveal(sealed, facts["stayed"])})
 
-    def _next(self, letter: Letter) -> Letter:
-        if letter.facts["number"] == self._place + 1:
+    def _next(self, message: Message) -> Message:
+        if message.facts["number"] == self._place + 1:
             self._waited_for()  # it may be too late for what it had
-            self._sums.put(letter.numbers)
+            self._sums.put(message.numbers)
             self._place, self._offer, self._revealed = self._place + 1, None, False
         here = {"place": self._place}
-        if letter.facts["number"] != self._place:
-            return Letter(here)
+        if message.facts["number"] != self._place:
+            return Message(here)
         self._waited_for()
         if not isinstance(self._offer, tuple):
             spends, content = _file(self._offer, self._row)
-            return Letter({**here, "offer": {"cost": [[spend.epsilon, spend.delta] for spend in spends]}}, content)
+            return Message({**here, "offer": {"cost": [[spend.epsilon, spend.delta] for spend in spends]}}, content)
         if not self._row.secure:
-            return Letter({**here, "offer": {"weighted": self._offer[1]}}, self._offer[0])
+            return Message({**here, "offer": {"weighted": self._offer[1]}}, self._offer[0])
         if self._revealed:
             raise PolicyError(
                 "A sum is added up once: of two, over other sites, the difference would be one site's own."
             )
-        self._site = Site(number=letter.facts["site"], threshold=FEWEST_SITES)  # its keys serve once
+        self._site = Site(number=message.facts["site"], threshold=FEWEST_SITES)  # its keys serve once
         keys = self._site.keys()
-        return Letter({**here, "offer": _hex({"sealing": keys.sealing, "masking": keys.masking})})
+        return Message({**here, "offer": _hex({"sealing": keys.sealing, "masking": keys.masking})})
 
     def _waited_for(self) -> None:
         if self._offer is None:
@@ -328,7 +333,7 @@ class Server:
     tell: Callable[[str], object] = field(default=lambda message: None)
     _places: dict[int, int] = field(default_factory=dict)  # of the sites that take part
     _names: dict[int, str] = field(default_factory=dict)
-    _missed: Counter[int] = field(default_factory=Counter)  # letters in a row
+    _missed: Counter[int] = field(default_factory=Counter)  # messages in a row
     _late: Counter[int] = field(default_factory=Counter)
     _left: dict[str, str] = field(default_factory=dict)
     _sums: list[Array] = field(default_factory=list)
@@ -348,14 +353,14 @@ class Server:
             self._leave(site, "it has other columns than the others")
         while (finished := self._add()) is None:
             pass
-        contents = {site: _content(letter.numbers) for site, letter in finished.items()}
+        contents = {site: _content(message.numbers) for site, message in finished.items()}
         usual = Counter(contents.values()).most_common(1)
         if usual[0][1] < self._fewest:
             raise ClusterError("The sites do not agree on the model: have all of them install the same version.")
         for site in [site for site, digest in contents.items() if digest != usual[0][0]]:
             self._leave(site, "it came to another model")
         whole = next(finished[site].numbers for site, digest in contents.items() if digest == usual[0][0])
-        costs = [tuple(cost) for letter in finished.values() for cost in letter.facts["offer"]["cost"]]
+        costs = [tuple(cost) for message in finished.values() for cost in message.facts["offer"]["cost"]]
         return Learned(
             model=whole.tobytes(),
             sites=tuple(self._names[site] for site in self._places),
@@ -370,13 +375,13 @@ class Server:
         few = FEWEST_SITES if self.plan.model.secure or hasattr(self.plan.model.algorithm, "combine") else 1
         return max(threshold_of(len(self._places)), few)
 
-    def _invitation(self) -> Letter:
-        return Letter({"ask": "plan", "run": self.run, "plan": self.plan.text, "version": __version__})
+    def _invitation(self) -> Message:
+        return Message({"ask": "plan", "run": self.run, "plan": self.plan.text, "version": __version__})
 
-    def _ask(self, letters: Mapping[int, Letter]) -> dict[int, Letter]:
+    def _ask(self, messages: Mapping[int, Message]) -> dict[int, Message]:
         """Return the answers that came; sites that refuse leave."""
-        answers = dict(self.exchange(letters, self.plan.wait_s))
-        for site in letters:
+        answers = dict(self.exchange(messages, self.plan.wait_s))
+        for site in messages:
             self._missed[site] = 0 if site in answers else self._missed[site] + 1
             if site in answers and "name" in answers[site].facts:
                 self._names[site] = str(answers[site].facts["name"])
@@ -392,13 +397,13 @@ class Server:
         self._left[name] = why
         self.tell(f"{name} does not take part: {why}.")
 
-    def _add(self) -> Mapping[int, Letter] | None:
-        """Add one sum; return the last letters instead where sites have learned the model."""
+    def _add(self) -> Mapping[int, Message] | None:
+        """Add one sum; return the last messages instead where sites have learned the model."""
         for _ in range(_TRIES):
             offers = self._offers()
             if len(offers) < self._fewest:
                 continue
-            finished = {site: letter for site, letter in offers.items() if "cost" in letter.facts["offer"]}
+            finished = {site: message for site, message in offers.items() if "cost" in message.facts["offer"]}
             if finished:
                 return finished
             total = self._unmasked(offers) if self.plan.model.secure else self._plain(offers)
@@ -411,49 +416,49 @@ class Server:
             f"not, {_TRIES} times. Nothing was learned. Look at the sites, then run again."
         )
 
-    def _offers(self) -> dict[int, Letter]:
+    def _offers(self) -> dict[int, Message]:
         """Bring every site to the sum that is next, and return what they have for it."""
-        number, offers = len(self._sums), dict[int, Letter]()
+        number, offers = len(self._sums), dict[int, Message]()
         behind = set(self._places)
         while behind:
             answers = self._ask({site: self._next(site, number) for site in behind})
-            for site, letter in answers.items():
-                before, self._places[site] = self._places[site], letter.facts["place"]
-                if self._places[site] == number and "offer" in letter.facts:
-                    offers[site] = letter
+            for site, message in answers.items():
+                before, self._places[site] = self._places[site], message.facts["place"]
+                if self._places[site] == number and "offer" in message.facts:
+                    offers[site] = message
                 elif self._places[site] == before:
                     self._leave(site, "it does not go on")
             behind = {site for site in answers if site in self._places} - set(offers)
         return offers
 
-    def _next(self, site: int, number: int) -> Letter:
+    def _next(self, site: int, number: int) -> Message:
         place = self._places[site]
         if place < 0:
             return self._invitation()
         asked = min(place + 1, number)
         facts = {"ask": "next", "run": self.run, "number": asked, "site": self._number(site)}
-        return Letter(facts, self._sums[asked - 1] if asked else np.empty(0))
+        return Message(facts, self._sums[asked - 1] if asked else np.empty(0))
 
     def _number(self, site: int) -> int:
         return sorted(self._names).index(site) + 1
 
-    def _plain(self, offers: Mapping[int, Letter]) -> Array:
+    def _plain(self, offers: Mapping[int, Message]) -> Array:
         """Return the sum of what sites have, or what a rule makes of weighted values, as if it weighed 1."""
-        rows = np.stack([letter.numbers for letter in offers.values()])
+        rows = np.stack([message.numbers for message in offers.values()])
         combine, weights = getattr(self.plan.model.algorithm, "combine", None), rows[:, -1]
-        if not (combine and weights.any() and all(letter.facts["offer"]["weighted"] for letter in offers.values())):
+        if not (combine and weights.any() and all(message.facts["offer"]["weighted"] for message in offers.values())):
             return np.asarray(rows.sum(axis=0))
         rows = rows[weights > 0]
         return np.append(combine(rows[:, :-1] / rows[:, -1:], rows[:, -1]), 1.0)
 
-    def _unmasked(self, offers: Mapping[int, Letter]) -> Array | None:
+    def _unmasked(self, offers: Mapping[int, Message]) -> Array | None:
         """Return the sum of what sites have, none of which is seen; None where sites dropped out too early or late."""
         sites = {self._number(site): site for site in offers}
         keys = {u: offers[site].facts["offer"] for u, site in sites.items()}
 
-        def ask(what: str, facts_for: Mapping[int, Mapping[str, Any]]) -> dict[int, Letter]:
+        def ask(what: str, facts_for: Mapping[int, Mapping[str, Any]]) -> dict[int, Message]:
             about = {"ask": what, "run": self.run, "number": len(self._sums)}
-            answers = self._ask({sites[u]: Letter({**about, **facts}) for u, facts in facts_for.items()})
+            answers = self._ask({sites[u]: Message({**about, **facts}) for u, facts in facts_for.items()})
             return {u: answers[sites[u]] for u in facts_for if sites[u] in answers}
 
         answers = ask("share", {u: {"keys": keys} for u in sites})

@@ -2,7 +2,7 @@
 
 Flower 1.42 answers everybody at one port: its sites, and whoever runs programs at the server or names sites. So its
 SuperLink listens on this machine alone, and only what sites ask is let through from outside. A site asks Flower for
-letters and answers them itself: the program that comes with a run is never loaded there.
+messages and answers them itself: the program that comes with a run is never loaded there.
 """
 
 import datetime
@@ -33,7 +33,7 @@ from cryptography.x509.oid import NameOID
 
 from personare.core.atomic import make_folder, replacing, write_json, write_text
 from personare.core.errors import ClusterError, DataError, OptionError, data_errors
-from personare.study.federating import FederatedPlan, Letter, Node, Server
+from personare.study.federating import FederatedPlan, Message, Node, Server
 
 _HERE = ipaddress.ip_address("127.0.0.1")
 _FLEET = "/v1/fleet/"  # of Flower's addresses, those of sites
@@ -172,7 +172,7 @@ def _flwr(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def door(folder: Path, port: int) -> Any:
+def reverse_proxy(folder: Path, port: int) -> Any:
     """Return an ASGI app that lets through to a SuperLink what sites ask, and nothing else.
 
     **Guarantee**: a request whose path, as it would be passed on, is not one of Flower's fleet gets 404.
@@ -204,7 +204,7 @@ def serve(folder: Path, host: str, port: int, sites: Sequence[Path], tell: Calla
     with superlink(folder, sites) as inner:
         tell(f"Give each site {pem}. It joins with: personare federate join COHORT --server {host}:{port}")
         uvicorn.run(
-            door(folder, inner),
+            reverse_proxy(folder, inner),
             host=host,
             port=port,
             ssl_certfile=pem,
@@ -254,45 +254,45 @@ def conduct(grid: Any, context: Any) -> None:
     write_json(out / "federation.json", {**learned._asdict(), "model": "model.safetensors"})
 
 
-def _exchange(grid: Any, letters: Mapping[int, Letter], wait_s: float) -> dict[int, Letter]:
-    from flwr.app import Message
+def _exchange(grid: Any, messages: Mapping[int, Message], wait_s: float) -> dict[int, Message]:
+    from flwr.app import Message as FlowerMessage
 
     there = {*grid.get_node_ids()}
-    messages = [Message(_record(letter), site, "query") for site, letter in letters.items() if site in there]
-    waiting, answers, until = {*grid.push_messages(messages)} - {None}, dict[int, Letter](), time.monotonic() + wait_s
+    sent = [FlowerMessage(_record(message), site, "query") for site, message in messages.items() if site in there]
+    waiting, answers, until = {*grid.push_messages(sent)} - {None}, dict[int, Message](), time.monotonic() + wait_s
     while waiting and time.monotonic() < until:
-        for message in grid.pull_messages(waiting):
-            waiting.discard(message.metadata.reply_to_message_id)
-            if message.has_content():
-                answers[message.metadata.src_node_id] = _letter(message)
+        for reply in grid.pull_messages(waiting):
+            waiting.discard(reply.metadata.reply_to_message_id)
+            if reply.has_content():
+                answers[reply.metadata.src_node_id] = _unpacked(reply)
         time.sleep(_POLL_S)
     return answers
 
 
-def _record(letter: Letter) -> Any:
+def _record(message: Message) -> Any:
     from flwr.app import ConfigRecord, RecordDict
 
-    numbers = {"type": letter.numbers.dtype.str, "numbers": np.ascontiguousarray(letter.numbers).tobytes()}
-    return RecordDict({"letter": ConfigRecord({"facts": json.dumps(letter.facts), **numbers})})
+    numbers = {"type": message.numbers.dtype.str, "numbers": np.ascontiguousarray(message.numbers).tobytes()}
+    return RecordDict({"message": ConfigRecord({"facts": json.dumps(message.facts), **numbers})})
 
 
-def _letter(message: Any) -> Letter:
-    record = message.content["letter"]
+def _unpacked(message: Any) -> Message:
+    record = message.content["message"]
     kind = np.dtype(record["type"])
     if kind.kind not in "fiub":
-        raise DataError("A letter holds numbers alone.")
-    return Letter(json.loads(record["facts"]), np.frombuffer(record["numbers"], dtype=kind))
+        raise DataError("A message holds numbers alone.")
+    return Message(json.loads(record["facts"]), np.frombuffer(record["numbers"], dtype=kind))
 
 
 def join(node: Node, server: str, pem: Path, key: Path) -> None:
-    """Answer a server's letters until Ctrl-C, with the key by which it knows this site.
+    """Answer a server's messages until Ctrl-C, with the key by which it knows this site.
 
     Raises:
         ClusterError: It cannot be reached, its certificate is another one, or it does not know the key.
     """
     _check_installed()
     os.environ.update({name: value for name, value in _environment(key.parent).items() if name.startswith("FLWR_")})
-    from flwr.app import Message
+    from flwr.app import Message as FlowerMessage
     from flwr.supercore.inflatable.inflatable_object import (
         get_all_nested_objects,
         get_object_tree,
@@ -313,11 +313,11 @@ def join(node: Node, server: str, pem: Path, key: Path) -> None:
                     continue
                 number, tree = received[0].metadata.run_id, received[1]
                 message = pull_and_inflate_object_from_tree(
-                    tree, partial(pull, number), partial(confirm, number), return_type=Message
+                    tree, partial(pull, number), partial(confirm, number), return_type=FlowerMessage
                 )
                 message.metadata.__dict__["_message_id"] = tree.object_id  # as Flower's own sites do
                 started = time.monotonic()
-                reply = Message(_record(node(_letter(message))), reply_to=message)
+                reply = FlowerMessage(_record(node(_unpacked(message))), reply_to=message)
                 reply.metadata.__dict__["_message_id"] = reply.object_id
                 with no_object_id_recompute():
                     wanted, session = send(reply, get_object_tree(reply), time.monotonic() - started)

@@ -17,7 +17,7 @@ from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
 from personare.learn.federation import Federation
 from personare.study.access import open_batch
-from personare.study.federating import FederatedPlan, Letter, Node, Server, Terms
+from personare.study.federating import FederatedPlan, Message, Node, Server, Terms
 from personare.train.private_head import PrivateHead
 
 PLAN = """\
@@ -56,18 +56,18 @@ def nodes(cohorts, tmp_path):
     ]
 
 
-def wire(nodes, *, absent=lambda site, letter: False, seen=None):
-    """Carry letters as a network would: as JSON; ``absent`` says whose answer does not come."""
+def wire(nodes, *, absent=lambda site, message: False, seen=None):
+    """Carry messages as a network would: as JSON; ``absent`` says whose answer does not come."""
 
-    def exchange(letters, wait_s):
+    def exchange(messages, wait_s):
         answers = {}
-        for site, letter in letters.items():
-            if absent(site, letter):
+        for site, message in messages.items():
+            if absent(site, message):
                 continue
-            answer = nodes[site](Letter(json.loads(json.dumps(letter.facts)), letter.numbers))
-            answers[site] = Letter(json.loads(json.dumps(answer.facts)), answer.numbers)
+            answer = nodes[site](Message(json.loads(json.dumps(message.facts)), message.numbers))
+            answers[site] = Message(json.loads(json.dumps(answer.facts)), answer.numbers)
             if seen is not None:
-                seen.append((letter.facts["ask"], answers[site]))
+                seen.append((message.facts["ask"], answers[site]))
         return answers
 
     return exchange
@@ -113,8 +113,8 @@ def test_sites_share_one_noise_and_never_less_of_it(cohorts, tmp_path):
     spent = [json.loads(d)["spends"][0]["units"] for d in nodes[0].ledger.rows(action="spent")["detail"]]
     assert set(spent) == {4 + 5 + 6 + 4}
 
-    def gone(site, letter):  # two sites, once the sums of everybody are there
-        return site in (2, 3) and letter.facts.get("number", 0) > 2
+    def gone(site, message):  # two sites, once the sums of everybody are there
+        return site in (2, 3) and message.facts.get("number", 0) > 2
 
     with pytest.raises(ClusterError):
         learn(private, nodes, absent=gone)
@@ -123,8 +123,8 @@ def test_sites_share_one_noise_and_never_less_of_it(cohorts, tmp_path):
 def test_with_epsilon_every_site_is_charged_before_anything_leaves_and_the_dearest_is_the_price(nodes):
     charged = []
 
-    def watched(site, letter):
-        if letter.facts["ask"] == "next" and letter.facts["number"] == 1 and not charged:
+    def watched(site, message):
+        if message.facts["ask"] == "next" and message.facts["number"] == 1 and not charged:
             charged.extend(len(node.ledger.rows(action="spent")) for node in nodes)
         return False
 
@@ -142,7 +142,9 @@ def test_guarantee_nothing_but_masked_numbers_and_public_keys_leave_under_a_secu
     def offered(secure):
         seen = []
         learn(plan(secure), nodes, seen=seen)
-        return [letter.numbers for ask, letter in seen if ask in ("next", "mask") and letter.numbers.dtype != np.uint8]
+        return [
+            message.numbers for ask, message in seen if ask in ("next", "mask") and message.numbers.dtype != np.uint8
+        ]
 
     plain, masked = offered(False), [numbers for numbers in offered(True) if len(numbers)]
     small = [np.abs(np.asarray(n, float)).max() < 1e6 for n in plain if len(n)]
@@ -156,16 +158,16 @@ def test_guarantee_no_number_is_revealed_in_two_sums(nodes):
     """A server that says that a sum failed, and asks for it again without one site, would see that site's numbers."""
     twice = iter([False] * 100)
 
-    def lost(site, letter):
-        return letter.facts["ask"] == "reveal" and site == 2 and next(twice) is False
+    def lost(site, message):
+        return message.facts["ask"] == "reveal" and site == 2 and next(twice) is False
 
     learned, told = learn(plan(secure=True), nodes, absent=lost)
     assert learned.sums and not told  # two thirds suffice
-    nodes[0](Letter({"ask": "plan", "run": "r2", "plan": plan(secure=True).text, "version": "0.1.0"}))
+    nodes[0](Message({"ask": "plan", "run": "r2", "plan": plan(secure=True).text, "version": "0.1.0"}))
     training = nodes[0]._training
     training._offer, training._revealed = (np.zeros(3), True), True
     assert (
-        nodes[0](Letter({"ask": "next", "run": "r2", "number": 0, "site": 1})).facts["refused"]
+        nodes[0](Message({"ask": "next", "run": "r2", "number": 0, "site": 1})).facts["refused"]
         == "for a reason of which its operator was told"
     )
 
@@ -174,8 +176,8 @@ def test_guarantee_no_number_is_revealed_in_two_sums(nodes):
 def test_a_site_that_drops_out_misses_sums_and_learns_the_same_model_when_it_is_back(cohorts, tmp_path, secure):
     nodes = [Node(cohort=cohorts[n % 3], ledger=Ledger(tmp_path / f"{n}.sqlite"), name=f"{n}") for n in range(4)]
 
-    def absent(site, letter):
-        return site == 3 and letter.facts["ask"] == "next" and letter.facts["number"] == 2 and next(away, False)
+    def absent(site, message):
+        return site == 3 and message.facts["ask"] == "next" and message.facts["number"] == 2 and next(away, False)
 
     away = iter([True])
     learned, told = learn(plan(secure), nodes, absent=absent)
@@ -183,8 +185,8 @@ def test_a_site_that_drops_out_misses_sums_and_learns_the_same_model_when_it_is_
 
 
 def test_a_site_that_was_started_anew_learns_again_from_the_sums_that_were(nodes):
-    def absent(site, letter):
-        if site == 1 and letter.facts["ask"] == "next" and letter.facts["number"] == 2 and not forgot:
+    def absent(site, message):
+        if site == 1 and message.facts["ask"] == "next" and message.facts["number"] == 2 and not forgot:
             nodes[1]._training = None
             forgot.append(site)
         return False
@@ -196,7 +198,7 @@ def test_a_site_that_was_started_anew_learns_again_from_the_sums_that_were(nodes
 
 def test_too_few_sites_end_a_plan_with_nothing_learned(nodes):
     with pytest.raises(ClusterError, match="At least 3 of 2 sites"):
-        learn(plan(secure=True), nodes, absent=lambda site, letter: site == 0)
+        learn(plan(secure=True), nodes, absent=lambda site, message: site == 0)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +220,8 @@ def test_a_site_refuses_what_its_terms_forbid_and_opens_nothing(nodes, terms, as
 def test_expired_plans_and_other_versions_are_refused(nodes):
     nodes[0].today = lambda: date(3000, 1, 1)
     facts = {"ask": "plan", "run": "r", "plan": plan().text, "version": "0.1.0"}
-    assert "ended on 2999-12-31" in nodes[0](Letter(facts)).facts["refused"]
-    assert "install the same" in nodes[1](Letter({**facts, "version": "0.0.9"})).facts["refused"]
+    assert "ended on 2999-12-31" in nodes[0](Message(facts)).facts["refused"]
+    assert "install the same" in nodes[1](Message({**facts, "version": "0.0.9"})).facts["refused"]
 
 
 def test_consent_and_policy_of_the_site_hold_and_their_reasons_stay_there(nodes, cohorts):
@@ -229,12 +231,12 @@ def test_consent_and_policy_of_the_site_hold_and_their_reasons_stay_there(nodes,
     consent = cohorts[2].root / "consent.tsv"
     kept = consent.read_text()
     consent.write_text(kept.replace("training", "archiving"))
-    answer = nodes[2](Letter({"ask": "plan", "run": "r", "plan": text, "version": "0.1.0"}))
+    answer = nodes[2](Message({"ask": "plan", "run": "r", "plan": text, "version": "0.1.0"}))
     consent.write_text(kept)
     assert answer.facts["refused"] == "for a reason of which its operator was told"
     assert "may be opened for training" in told[0]
     workplace = 'context = "workplace"\n' + text
-    answer = nodes[2](Letter({"ask": "plan", "run": "r", "plan": workplace, "version": "0.1.0"}))
+    answer = nodes[2](Message({"ask": "plan", "run": "r", "plan": workplace, "version": "0.1.0"}))
     assert "refused" in answer.facts and "workplace" in told[1]
 
 

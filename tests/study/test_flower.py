@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from personare.core.errors import OptionError
-from personare.study.flower import certificate, door, run, site_key
+from personare.study.flower import certificate, reverse_proxy, run, site_key
 from personare.study.kinds.models import load_model
 
 PLAN = """\
@@ -62,7 +62,7 @@ def test_guarantee_nobody_outside_reaches_what_runs_programs_at_the_server(tmp_p
     from fastapi.testclient import TestClient
 
     certificate(tmp_path, "localhost")
-    assert TestClient(door(tmp_path, 1)).post(path).status_code == 404
+    assert TestClient(reverse_proxy(tmp_path, 1)).post(path).status_code == 404
 
 
 @pytest.mark.skipif(find_spec("flwr") is not None, reason="Flower is installed here")

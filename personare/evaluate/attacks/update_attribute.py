@@ -9,7 +9,7 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Result
 from personare.evaluate.metrics import mean_over_both, no_narrower
-from personare.evaluate.updates import Updates
+from personare.evaluate.updates import Updates, server_row
 
 __all__ = ["UpdateAttribute"]
 
@@ -43,15 +43,4 @@ class UpdateAttribute:
         a, b, c = asked.T
         right = np.sign(raised[a, c] - raised[b, c]) * np.sign(shares[a, c] - shares[b, c])
         estimate = no_narrower(mean_over_both((1 + right) / 2, a, b, rng=rng), len(shares))
-        return [
-            Result(
-                kind="model",
-                question="infer",
-                method="update_attribute",
-                figure="auc",
-                attacker="server",
-                better="lower",
-                control=0.5,
-                **estimate.columns,
-            )
-        ]
+        return [server_row(self, "update_attribute", "auc", estimate, control=0.5)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.types import Result
 from personare.evaluate.metrics import mean_over_both, no_narrower
-from personare.evaluate.updates import Updates
+from personare.evaluate.updates import Updates, server_row
 from personare.learn.inversion import invert_linear
 
 __all__ = ["UpdateInversion"]
@@ -42,15 +42,4 @@ class UpdateInversion:
             hits.append(np.array(nearest) == np.arange(len(counts)))  # (S,)
         place = np.indices((len(hits), len(counts))).reshape(2, -1)  # the round and the site of each
         estimate = no_narrower(mean_over_both(np.concatenate(hits), *place, rng=rng), len(counts))
-        return [
-            Result(
-                kind="model",
-                question="identify",
-                method="update_inversion",
-                figure="recovered",
-                attacker="server",
-                better="lower",
-                control=float(counts.max() / counts.sum()),
-                **estimate.columns,
-            )
-        ]
+        return [server_row(self, "update_inversion", "recovered", estimate, control=float(counts.max() / counts.sum()))]

@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.types import Result
 from personare.evaluate.metrics import mean_over_people, no_narrower, top1_credit
-from personare.evaluate.updates import Updates
+from personare.evaluate.updates import Updates, server_row
 
 __all__ = ["UpdateSite"]
 
@@ -32,15 +32,4 @@ class UpdateSite:
         scores = np.broadcast_to(updates.gains.T, (len(people), len(counts)))  # (P, S); of one sum all alike
         credit = top1_credit(scores, sites)[sites >= 0]
         estimate = no_narrower(mean_over_people(credit, people[sites >= 0], rng=rng), len(credit))
-        return [
-            Result(
-                kind="model",
-                question="link",
-                method="update_site",
-                figure="top1",
-                attacker="server",
-                better="lower",
-                control=float(counts.max() / counts.sum()),
-                **estimate.columns,
-            )
-        ]
+        return [server_row(self, "update_site", "top1", estimate, control=float(counts.max() / counts.sum()))]
