@@ -121,7 +121,7 @@ def test_a_study_on_a_cluster_equals_a_serial_one_to_the_last_digit(
     (tmp_path / "study.toml").write_text(STUDY)
     root = speakers(tmp_path / "cohort", people=4, each=2).root
     study = ("study", root, "--config", "study.toml")
-    with engine(2) as (address, place):
+    with engine(3 if engine is dask else 2) as (address, place):
         name = engine.__wrapped__.__name__
         jobs = ("--jobs", 2) if engine is slurm else ()
         there = typed(*study, "--out", "there", "--engine", name, "--address", address, *jobs)
