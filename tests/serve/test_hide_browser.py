@@ -49,7 +49,7 @@ def test_what_was_missed_is_drawn_around_made_again_found_right_and_deleted(home
     browser.set_window_size(1200, 1000)
     browser.get(f"{home}/enter?token={TOKEN}")
     find("file").send_keys(str(film(tmp_path / "talk.mp4")))
-    assert "Tick first" in find("problem").text, "nobody said that she may"
+    wait(lambda: "Tick first" in find("problem").text)  # nobody said that she may
     find("consent").send_keys(Keys.SPACE)
     wait(lambda: browser.find_elements(By.ID, "film"))
     wait(lambda: browser.execute_script("return original.readyState") > 1)
@@ -70,7 +70,7 @@ def test_what_was_missed_is_drawn_around_made_again_found_right_and_deleted(home
     find("right").send_keys(Keys.CONTROL + "a")
     find("right").send_keys("45.5")  # by keyboard too
     find("add").send_keys(Keys.ENTER)
-    assert "a box at 0.3 s, from the beginning to the end" in find("list").text
+    wait(lambda: "a box at 0.3 s, from the beginning to the end" in find("list").text)
     find("again").send_keys(Keys.ENTER)
     wait(lambda: "faces hidden for 0.6 s" in find("status").text)
 
