@@ -1,7 +1,7 @@
 """Prints what the learners reach on imported cohorts of real people: mean and 95 % interval over seeds.
 
     python benchmarks/real_models.py COHORT --label sentiment --protocol published --method late_fusion --method joint
-        --modality text --modality words --seeds 5 [-o epochs=20]
+        --modality text --modality words --seeds 5 [-o epochs=20] [--sites 4 --rounds 8]
 
 Each seed is another split (another fold of people, or another tenth of the clips) and another draw of everything else.
 """
@@ -19,6 +19,7 @@ from personare.core.randomness import generator
 from personare.data.cohort import open_cohort
 from personare.evaluate.classification import judge_model
 from personare.govern.ledger import Ledger
+from personare.learn.federation import Federation
 from personare.study.access import open_batch, table
 from personare.study.kinds.models import split_people
 
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("--label", default="emotion")
     parser.add_argument("--protocol", default="person_folds")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sites", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--option", "-o", action="append", default=[])
     asked = parser.parse_args()
     cohort = open_cohort(asked.cohort)
@@ -49,7 +52,9 @@ def main() -> None:
         for seed in range(asked.seeds):
             rng = generator(seed, "real_models")
             parts = split_people(batch, asked.protocol, rows, rng=rng)
-            learner = registry.create("personare.train", method, method_options(tuple(asked.option)))
+            options = {"federation": Federation(sites=asked.sites, rounds=asked.rounds, tell=print)}
+            options = options if asked.sites > 1 else {}
+            learner = registry.create("personare.train", method, method_options(tuple(asked.option)) | options)
             fitted = learner.fit(parts.train, validation=parts.validation, rng=rng)
             judged = judge_model(fitted(parts.test), parts.test, rows.loc[list(parts.test.ids)], rng=rng)
             values = {row.figure: row.value for row in judged if not row.subset}

@@ -52,6 +52,5 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    chrome.implicitly_wait(30)  # a form that is sent by a key returns before the next page is there
     yield chrome
     chrome.quit()

@@ -184,8 +184,10 @@ def test_a_review_opens_in_its_room_and_its_answers_go_out(typed: Callable[..., 
 def test_every_page_is_quiet_and_can_be_used_without_a_mouse(
     program: Program, browser: Any, numbers: Cohort, tmp_path: Path
 ) -> None:
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get_log("performance")
     browser.get(f"{program.home}/enter?token={program.token}")
@@ -217,7 +219,10 @@ def test_every_page_is_quiet_and_can_be_used_without_a_mouse(
     field = browser.find_element(By.ID, "path")
     field.clear()
     field.send_keys(str(numbers.root), Keys.ENTER)
-    assert numbers.root.name in browser.find_element(By.CSS_SELECTOR, ".buttons a").text
+    between_pages = (NoSuchElementException, StaleElementReferenceException)  # a key does not wait for what it asks for
+    WebDriverWait(browser, 30, ignored_exceptions=between_pages).until(
+        lambda _: numbers.root.name in browser.find_element(By.CSS_SELECTOR, ".buttons a").text
+    )
     errors = [one for one in browser.get_log("browser") if "status of 400" not in one["message"]]
     events = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
     sent = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
