@@ -24,7 +24,6 @@ from personare.features.marks import mark
 from personare.features.models import find_model
 
 METHODS = "personare.anonymize"
-SUFFIX = {channel.track: channel.suffix for channel in CHANNELS}
 # recordings of one person a method is fitted on, drawn at random; of tracks that are no media all
 _FIT_PER_PERSON = {"audio": 200, "video": 12}
 ADDED = ("recordings", "frames", "frames_covered_whole", "seconds")  # and corrections; of others the largest counts
@@ -77,6 +76,11 @@ class Disguise:
     def methods(self) -> dict[str, str]:
         """Method by modality, which is the channel's track."""
         return {channel.track: method for channel, method in self.channels.items()}
+
+    @property
+    def suffixes(self) -> dict[str, str]:
+        """Suffix of the files released, by modality: its channel's, unless the method names its own."""
+        return {c.track: getattr(registry.load(METHODS, name), "suffix", c.suffix) for c, name in self.channels.items()}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -255,7 +259,7 @@ class Masks:
         if same and not getattr(method, "may_be_unchanged", False):
             raise DataError(f"The {track} came out unchanged, so nothing was protected.")
         clock = {"SamplingFrequency": after.rate_hz, "StartTime": after.start_s} if after.rate_hz else {}
-        form = TrackForm(kind=after.kind, suffix=SUFFIX[track], about=clock)
+        form = TrackForm(kind=after.kind, suffix=self.disguise.suffixes[track], about=clock)
         write_track(target, after.values, form, columns=after.columns, note=mark("anonymized"))
         return dict(getattr(method, "counts", {}))
 
