@@ -1,5 +1,6 @@
 """One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
 
+import hashlib
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,10 +19,12 @@ from personare.core.channels import CHANNELS, Channel
 from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
 from personare.core.types import Recording, Release, Signal, Spend, Withheld
+from personare.data.roles import source_tracks
 from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.marks import mark
 from personare.features.models import find_model
+from personare.govern.storage import open_plain
 
 METHODS = "personare.anonymize"
 # recordings of one person a method is fitted on, drawn at random; of tracks that are no media all
@@ -145,7 +148,19 @@ class Disguise:
             return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
 
         by_modality = {track: fitted(track, name) for track, name in self.methods.items()}
-        return Masks(disguise=self, by_modality=by_modality, seed=seed)
+        return Masks(disguise=self, by_modality=by_modality, seed=seed, secret=self._secret(sources))
+
+    def _secret(self, sources: Sources) -> tuple[str, ...]:
+        """Return what all texts, signals and logs tell; sound and film are too long to be read once more.
+
+        Whoever knows the seed and a pseudonym, and all can, could otherwise undo surrogates, moved dates, broken ties.
+        """
+        tracks, digest = {*self.modalities} - {*_FIT_PER_PERSON}, hashlib.sha256()
+        for _, files in sorted(sources.items()):
+            for track in source_tracks(tracks, files):
+                with suppress(OSError), open_plain(files[track]) as file:
+                    digest.update(file.read())
+        return (digest.hexdigest(),) if tracks else ()
 
 
 def _read(track: str, files: Mapping[str, Path], locate: Callable[[], Locate]) -> Iterator[Any]:
@@ -186,6 +201,7 @@ class Masks:
     disguise: Disguise
     by_modality: Mapping[str, Mapping[str, Any]]  # then by the person hidden; the person "" is everybody not named
     seed: int
+    secret: tuple[str, ...] = ()  # on which chance hangs beside the seed
 
     @property
     def spends(self) -> tuple[Spend, ...]:
@@ -242,7 +258,7 @@ class Masks:
         method = people[recording.subject if recording.subject in people else ""]
         policy = self.disguise.options[name].get("policy", getattr(method, "policy", "recording"))
         owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
-        return method, _chance(method, self.seed, name, owner)
+        return method, _chance(method, self.seed, name, owner, *self.secret)
 
     def _write_track(
         self, track: str, recording: Recording, sources: Mapping[str, Path], target: Path
