@@ -1,24 +1,35 @@
-"""Who is named by a text, and what emotion is read in it, before and after its words are hidden (MELD).
+"""Who is named by texts and what is read in them, before and after words are hidden; how near counts of words are.
 
-python benchmarks/words.py ../shared/data/meld
+python benchmarks/words.py ../shared/data
 """
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
+from personare.anonymize.text_counts import TextCounts
 from personare.core import registry
+from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Batch, Track
+from personare.data.texts import read_text, without_addresses
 from personare.evaluate.attacks.text_author import TextAuthor
 from personare.evaluate.attacks.text_quasi import TextQuasi
 from personare.evaluate.identification import identify, measure_trials
 from personare.evaluate.utility.text_label import TextLabel
+from personare.features.language import words_of
 
 SPEAKERS = ("Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross")
-METHODS = {"text_redact": {}, "text_redact, by text": {"policy": "recording"}, "text_style": {}}
+METHODS = {
+    "text_redact": {},
+    "text_redact, by person": {"policy": "person"},
+    "text_redact, by text": {"policy": "recording"},
+    "text_style": {},
+}
 
 
 def texts(lines: pd.DataFrame, by: list[str], size: int) -> pd.DataFrame:
@@ -34,16 +45,45 @@ def texts(lines: pd.DataFrame, by: list[str], size: int) -> pd.DataFrame:
 def hidden(table: pd.DataFrame, name: str, options: dict[str, str]) -> list[str]:
     """Hide every text as a release does."""
     method = registry.create("personare.anonymize", name.partition(",")[0], options)
-    owner = table["subject"] if method.policy == "person" else table.index
+    everybody = [""] * len(table)
+    owner = {"person": table["subject"], "recording": table.index, "common": everybody}[method.policy]
     tracks = [(who, Track(kind="text", values=said)) for who, said in zip(table["subject"], table["text"], strict=True)]
     method = method.fit(iter(tracks), rng=generator(0, "fit")) if hasattr(method, "fit") else method
     return [method(t, subject=who, rng=generator(0, name, o)).values for (who, t), o in zip(tracks, owner, strict=True)]
 
 
-def main(folder: Path) -> None:
+def count(name: str, texts: list[tuple[str, str]]) -> None:
+    """Print how many of the 100 words that most people use are listed, and how near their counts are; 5 draws."""
+    tracks = [(who, Track(kind="text", values=said)) for who, said in texts]
+    users = Counter(word for _, word in {(who, word) for who, said in texts for word in words_of(said)})
+    top = [word for word, _ in users.most_common(100)]
+    for epsilon in (1.0, 8.0):
+        for most in (10, 20, 50, 100):
+            figures = []
+            for draw in range(5):
+                try:
+                    people = TextCounts(epsilon=epsilon, most=most).fit(iter(tracks), rng=generator(draw)).people
+                except DataError:
+                    people = {}
+                both = [word for word in top if word in people]
+                of = np.array([[people[word], users[word]] for word in both]).reshape(-1, 2)
+                order = spearmanr(*of.T).statistic if len(both) > 2 else np.nan
+                figures.append((len(people), len(both), order, np.median(of[:, 0] / of[:, 1]) if both else np.nan))
+            listed, common, order, share = pd.DataFrame(figures).mean()
+            print(
+                f"{name}, epsilon {epsilon:g}, most {most}: {listed:.0f} words, {common:.0f} of the top 100, "
+                f"rank correlation {order:.2f}, counts {share:.2f} of the true ones",
+                flush=True,
+            )
+
+
+def main(data: Path) -> None:
     """Print one line for each figure."""
-    parts = [pd.read_csv(folder / f"{part}_sent_emo.csv.gz") for part in ("train", "dev")]
-    lines = pd.concat(parts).query("Speaker in @SPEAKERS")
+    spoken = pd.concat([pd.read_csv(data / "meld" / f"{part}_sent_emo.csv.gz") for part in ("train", "dev")])
+    count("MELD", list(zip(spoken["Speaker"], spoken["Utterance"], strict=True)))
+    tweets = sorted((data / "tweets" / "pairs").glob("*.txt"))
+    count("tweets", [(path.stem, without_addresses(read_text(path, otherwise="gb18030"))) for path in tweets])
+    lines = spoken.query("Speaker in @SPEAKERS")
     for by, size in ((["Speaker"], 50), (["Speaker", "Emotion", "Sentiment"], 10)):
         table = texts(lines, by, size)
         original = Batch.of(table, {"text": {i: np.array([said]) for i, said in table["text"].items()}})

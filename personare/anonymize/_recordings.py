@@ -1,5 +1,6 @@
 """One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
 
+import hashlib
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,13 +19,14 @@ from personare.core.channels import CHANNELS, Channel
 from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
 from personare.core.types import Recording, Release, Signal, Spend, Withheld
+from personare.data.roles import source_tracks
 from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.marks import mark
 from personare.features.models import find_model
+from personare.govern.storage import open_plain
 
 METHODS = "personare.anonymize"
-SUFFIX = {channel.track: channel.suffix for channel in CHANNELS}
 # recordings of one person a method is fitted on, drawn at random; of tracks that are no media all
 _FIT_PER_PERSON = {"audio": 200, "video": 12}
 ADDED = ("recordings", "frames", "frames_covered_whole", "seconds")  # and corrections; of others the largest counts
@@ -77,6 +79,11 @@ class Disguise:
     def methods(self) -> dict[str, str]:
         """Method by modality, which is the channel's track."""
         return {channel.track: method for channel, method in self.channels.items()}
+
+    @property
+    def suffixes(self) -> dict[str, str]:
+        """Suffix of the files released, by modality: its channel's, unless the method names its own."""
+        return {c.track: getattr(registry.load(METHODS, name), "suffix", c.suffix) for c, name in self.channels.items()}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -141,7 +148,19 @@ class Disguise:
             return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
 
         by_modality = {track: fitted(track, name) for track, name in self.methods.items()}
-        return Masks(disguise=self, by_modality=by_modality, seed=seed)
+        return Masks(disguise=self, by_modality=by_modality, seed=seed, secret=self._secret(sources))
+
+    def _secret(self, sources: Sources) -> tuple[str, ...]:
+        """Return what all texts, signals and logs tell; sound and film are too long to be read once more.
+
+        Whoever knows the seed and a pseudonym, and all can, could otherwise undo surrogates, moved dates, broken ties.
+        """
+        tracks, digest = {*self.modalities} - {*_FIT_PER_PERSON}, hashlib.sha256()
+        for _, files in sorted(sources.items()):
+            for track in source_tracks(tracks, files):
+                with suppress(OSError), open_plain(files[track]) as file:
+                    digest.update(file.read())
+        return (digest.hexdigest(),) if tracks else ()
 
 
 def _read(track: str, files: Mapping[str, Path], locate: Callable[[], Locate]) -> Iterator[Any]:
@@ -182,6 +201,7 @@ class Masks:
     disguise: Disguise
     by_modality: Mapping[str, Mapping[str, Any]]  # then by the person hidden; the person "" is everybody not named
     seed: int
+    secret: tuple[str, ...] = ()  # on which chance hangs beside the seed
 
     @property
     def spends(self) -> tuple[Spend, ...]:
@@ -238,7 +258,7 @@ class Masks:
         method = people[recording.subject if recording.subject in people else ""]
         policy = self.disguise.options[name].get("policy", getattr(method, "policy", "recording"))
         owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
-        return method, _chance(method, self.seed, name, owner)
+        return method, _chance(method, self.seed, name, owner, *self.secret)
 
     def _write_track(
         self, track: str, recording: Recording, sources: Mapping[str, Path], target: Path
@@ -255,7 +275,7 @@ class Masks:
         if same and not getattr(method, "may_be_unchanged", False):
             raise DataError(f"The {track} came out unchanged, so nothing was protected.")
         clock = {"SamplingFrequency": after.rate_hz, "StartTime": after.start_s} if after.rate_hz else {}
-        form = TrackForm(kind=after.kind, suffix=SUFFIX[track], about=clock)
+        form = TrackForm(kind=after.kind, suffix=self.disguise.suffixes[track], about=clock)
         write_track(target, after.values, form, columns=after.columns, note=mark("anonymized"))
         return dict(getattr(method, "counts", {}))
 

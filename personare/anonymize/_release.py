@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from personare.anonymize._recordings import SUFFIX, Disguise, Outcome, Sources, Work, as_release
+from personare.anonymize._recordings import Disguise, Outcome, Sources, Work, as_release
 from personare.core.types import Recording, Release
 from personare.data.cohort import CohortWriter
 from personare.features.marks import mark
@@ -36,7 +36,9 @@ def release_recordings(
         session = name.partition("_ses-")[2].partition("_")[0]
         leaving = {label: original.labels[label] for label in labels if label in original.labels}
         released[original.id] = Recording(id=name, subject=original.subject, session=session, tracks={}, labels=leaving)
-    targets = {i: {t: writer.path(r, t, SUFFIX[t]) for t in disguise.modalities} for i, r in released.items()}
+    targets = {
+        i: {t: writer.path(r, t, suffix) for t, suffix in disguise.suffixes.items()} for i, r in released.items()
+    }
     work = [(original, sources[original.id], targets[original.id]) for original in originals.values()]
     outcomes = sorted(hide(work), key=lambda outcome: released[outcome.recording].id)
     for outcome in outcomes:

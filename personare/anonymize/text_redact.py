@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from personare.core.options import check_options
+from personare.core.randomness import generator
 from personare.core.types import Track
 from personare.features.identifiers import find_identifiers
 
@@ -29,10 +30,12 @@ _FORMS = {  # of Faker
 class TextRedact:
     """Put surrogates in place of names, places, organizations, addresses, numbers, links and dates; the rest stays.
 
-    A name gets the same surrogate in all texts of a person, in another person's another one: by them texts are seen to
-    belong together. Dates move by the same number of whole weeks, and ages from 90 on become 90.
+    A name gets the same surrogate in all texts that are hidden together, whoever wrote them. With ``policy`` ``person``
+    each person has others, which tells owners apart far better than names do; with ``recording`` each text has, which
+    tells least. Dates move by the same number of whole weeks, of each person another; ages from 90 on become 90.
 
-    **Guarantee**: nothing that was found leaves (docs/words.md says how much that is, and what is missed). Manner of
+    **Guarantee**: nothing that was found leaves (docs/words.md says how much that is, and what is missed), and a
+    surrogate depends on what it replaces alone, so that it tells no more (but with ``person``, and dates). Manner of
     writing, diagnoses, jobs, nationalities, years and stories stay: they name a person to whoever knows them. A text in
     another language, or in small letters alone, is refused.
 
@@ -42,14 +45,16 @@ class TextRedact:
 
     may_be_unchanged: ClassVar[bool] = True
 
-    policy: Literal["recording", "person", "common"] = "person"  # whose surrogates a text gets
+    policy: Literal["recording", "person", "common"] = "common"  # whose surrogates a text gets
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         """Return the text with surrogates."""
-        key, weeks = rng.bytes(16), int(rng.integers(4, 53)) * int(rng.choice([-1, 1]))
+        key = rng.bytes(16)
+        calendar = generator(int.from_bytes(key), subject)
+        weeks = int(calendar.integers(4, 53)) * int(calendar.choice([-1, 1]))
         text, at, parts = str(track.values), 0, []
         for start, end, kind in find_identifiers(text):
             parts += [text[at:start], _surrogate(kind, text[start:end], key, weeks)]

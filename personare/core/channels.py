@@ -9,7 +9,7 @@ class Channel(NamedTuple):
     name: str  # field of a disguise, and option of the command line
     track: str  # what is read and released, and the modality of figures
     prefix: str  # of its methods, before an underscore
-    suffix: str  # of the files released
+    suffix: str  # of the files released, unless the method has a ``suffix`` of its own
     example: str  # one of its methods
 
 

@@ -69,7 +69,8 @@ class TrackAnonymizer(Protocol):
 
     May offer ``fit(background: Iterable[tuple[str, Track]], *, rng) -> TrackAnonymizer`` over (subject, track), of all
     recordings of each person. Where ``may_be_unchanged`` is True, a track in which nothing had to be hidden may leave;
-    ``counts`` is what is told of the release. One with ``epsilon`` is given randomness that follows from no seed.
+    ``counts`` is what is told of the release, ``suffix`` (of the class) how its files end where that is not the
+    channel's (``core/channels.py``). One with ``epsilon`` is given randomness that follows from no seed.
     """
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:

@@ -183,6 +183,7 @@ class Spend:
     delta: float  # the chance that the bound fails
     accountant: str  # pld or prv
     units: int  # how many there were; public
+    failure: float = 0.0  # part of ``delta``: the chance that something shows which no noise is on
 
 
 @dataclass(frozen=True, kw_only=True)

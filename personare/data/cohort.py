@@ -38,7 +38,7 @@ DESCRIPTION = "dataset_description.json"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
     "consent.tsv\nconsent/\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n"
-    "**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n**/*_picture.*\n**/*_text.txt\n"
+    "**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n**/*_picture.*\n**/*_text.*\n"
 )
 _PARTICIPANT_COLUMNS = {
     "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},

@@ -155,7 +155,11 @@ def _equal(one: Batch, other: Batch) -> bool:
     pairs = ((one.clips(track), other.clips(track)) for track in {*one.arrays, *other.arrays})
     return all(
         before.keys() == after.keys()
-        and all(np.array_equal(clip, after[i], equal_nan=clip.dtype.kind == "f") for i, clip in before.items())
+        and all(
+            clip.dtype.names == after[i].dtype.names
+            and np.array_equal(clip, after[i], equal_nan=clip.dtype.kind == "f")
+            for i, clip in before.items()
+        )
         for before, after in pairs
     )
 

@@ -10,12 +10,15 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline, make_union
 
+from personare.core.errors import DataError
 from personare.core.protocols import Scorer
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Predict, numbered
 
 
 def _texts(clips: Clips) -> list[str]:
+    if any(clip.dtype.names for clip in clips.values()):
+        raise DataError("What is released in place of texts is a table, which holds nobody's words.")
     return [str(clip[0]) for clip in clips.values()]
 
 

@@ -116,6 +116,8 @@ def compose(spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> fl
     one's result; its noise and steps must not have been.
     """
     check_claim(delta=delta)
+    if (left := delta - sum(spend.failure for spend in spends)) <= 0:
+        return math.inf
     mechanisms = []
     for spend in spends:
         count = recordings if spend.unit == "recording" else 1
@@ -125,7 +127,7 @@ def compose(spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> fl
     total = pld.identity(value_discretization_interval=grid)
     for mechanism in mechanisms:
         total = total.compose(_loss(*mechanism, grid))
-    return float(total.get_epsilon_for_delta(delta))
+    return float(total.get_epsilon_for_delta(left))
 
 
 def as_one_claim(spends: Sequence[Spend]) -> Spend | None:

@@ -21,7 +21,7 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from personare.anonymize._recordings import SUFFIX, Disguise, Masks, Outcome, Sources, Work, as_release
+from personare.anonymize._recordings import Disguise, Masks, Outcome, Sources, Work, as_release
 from personare.anonymize._video import Locate
 from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording, Release, Withheld
@@ -178,7 +178,7 @@ class _Anonymizing:
         """Return the suffix of the one file that is written: of a film a sound file where no face is hidden."""
         track = _track(path.name, self.disguise.modalities)
         if track not in SUFFIXES:
-            return SUFFIX[track]
+            return self.disguise.suffixes[track]
         film = self.disguise.face and (track_of(path.name) == "video" or not self.disguise.voice)
         return ".mp4" if film else ".wav"
 
@@ -188,7 +188,8 @@ class _Anonymizing:
             # randomness hangs on what is in a file, which stays: all know its number, and many could guess its name
             name = f"{content_digest(path)}-{number}"
             recordings.append(Recording(id=name, subject=name, session="01", tracks={}))
-            track, written = (_track(file.name, self.disguise.modalities) for file in (path, target))
+            track = _track(path.name, self.disguise.modalities)
+            written = track_of(target.name) if track in SUFFIXES else track
             sources[name] = {"audio": path, "video": path} if track == "video" else {track: path}
             if not target.exists():
                 work.append((recordings[-1], sources[name], {written: target}))
@@ -366,7 +367,7 @@ def _problem(path: Path, hidden: Collection[str]) -> tuple[str, str]:
     if path.name.startswith("."):
         return "it is a hidden file", "Rename it if it is a recording."
     if not _track(path.name, hidden):
-        return "its name ends like nothing that is to be hidden", f"Convert it, e.g. to {SUFFIX[[*hidden][-1]]}."
+        return "its name ends like nothing that is to be hidden", f"Convert it, e.g. to {_READ[[*hidden][-1]][0]}."
     return "", ""
 
 

@@ -1,6 +1,7 @@
 """The price of noise: pinned figures, two accountants that agree, and bounds that move the right way."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from dp_accounting import gaussian_mechanism
@@ -51,6 +52,13 @@ def test_everybody_in_each_step_is_the_exact_gaussian_mechanism():
     assert epsilon_of(90, 1.0, 200, 1e-3, recordings=3) == pytest.approx(exact, rel=1e-9)
     assert compose([_spend(noise=30, steps=50)] * 4, 1e-3) == pytest.approx(exact, rel=1e-3)
     assert noise_for(exact, 1.0, 200, 1e-3) == pytest.approx(30, rel=2e-3)
+
+
+def test_a_failure_beside_the_noise_takes_its_part_of_delta():
+    spend = _spend(noise=30, steps=50)
+    failing = replace(spend, failure=4e-4)
+    assert compose([failing, spend], 1e-3) == compose([spend, spend], 1e-3 - 4e-4) > compose([spend, spend], 1e-3)
+    assert math.isinf(compose([failing] * 3, 1e-3))
 
 
 def test_a_person_with_many_recordings_is_protected_far_less():

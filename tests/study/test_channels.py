@@ -198,3 +198,51 @@ def test_an_attacker_sees_texts_and_rows_with_names(cohort: Cohort, tmp_path: Pa
         read_channel("physio", files)
     with pytest.raises(DataError, match="no phone"):
         read_channel("phone", {})
+
+
+def test_chance_hangs_on_what_was_recorded_beside_the_seed(tmp_path: Path) -> None:
+    """Whoever knows seed, method and pseudonym could otherwise undo surrogates and moved dates."""
+    recording, path = Recording(id="r", subject="01", session="01", tracks={}), tmp_path / "diary.txt"
+
+    def drawn(said: str) -> float:
+        path.write_text(said)
+        disguise = Disguise(name="x", words="text_redact")
+        masks = disguise.fit([recording], {"r": {"text": path}}, lambda _: pytest.fail("no film"), seed=0)
+        return float(masks._mask("text", recording)[1].random())
+
+    assert drawn("I met Ana.") == drawn("I met Ana.") != drawn("I met Eva.")
+
+
+DIARY = "Yesterday I went to the café with Zoë, and it was not as bad as I had thought. "
+SAVED = {f"{code}.txt": DIARY.encode(code) for code in ("utf-8", "cp1252", "utf-16", "utf-16-le", "utf-16-be")}
+REFUSED = {  # nothing is known of what names somebody in other languages; an empty diary has nothing to release
+    "german.txt": "Gestern war ich mit Zoë im Café, und es war nicht so schlimm wie gedacht.".encode("cp1252"),
+    "swahili.txt": b"Jana nilikwenda kwenye mkahawa pamoja na rafiki yangu",
+    "russian.txt": "Вчера я была в кафе, и это было не так плохо".encode("cp1251"),
+    "japanese.txt": "昨日はカフェに行きました".encode("shift-jis"),
+    "arabic.txt": "ذهبت أمس إلى المقهى".encode("utf-16"),
+    "utf-32.txt": DIARY.encode("utf-32"),
+    "empty.txt": b"",
+    "blank.txt": b" \r\n\t",
+    "emoji.txt": "😀 🙈".encode(),
+    "numbers.txt": b"12345 67",
+    "zeros.txt": b"\0" * 50,
+    "binary.txt": bytes(range(256)) * 8,
+}
+
+
+@pytest.mark.parametrize("method", ["text_style", "text_redact"])
+def test_texts_are_hidden_however_saved_and_other_languages_and_empty_ones_withheld(
+    method: str, tmp_path: Path
+) -> None:
+    if method == "text_redact":
+        pytest.importorskip("spacy", reason="the extra text is not installed")
+        pytest.importorskip("faker", reason="the extra text is not installed")
+    (tmp_path / "in").mkdir()
+    for name, content in (SAVED | REFUSED).items():
+        (tmp_path / "in" / name).write_bytes(content)
+    release = anonymize_path(tmp_path / "in", tmp_path / "out", Disguise(name="x", words=method), workers=ALONE)
+    assert {w.item.partition(" ")[0] for w in release.withheld} == {*REFUSED}
+    texts = [path.read_text() for path in (tmp_path / "out").glob("*.txt")]
+    assert len(texts) == len(SAVED) and all("went to the café with" in text for text in texts)
+    assert not any("Zoë" in text for text in texts)
