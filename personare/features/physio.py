@@ -22,6 +22,7 @@ FEATURES = tuple(USUAL)
 _KINDS = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "gsr": "eda"}
 _KINDS |= {kind: kind for kind in ("eda", "temp", "resp", "acc", "activity", "hr")}
 _LIMITS: Final = {"hr": (20, 250), "eda": (0, 100), "temp": (10, 45), "activity": (0, np.inf)}
+_ECG_HZ = 25  # with fewer samples a second its steep waves are not there
 # beats, skin responses, breaths, steps: band in Hz, least seconds apart, least height (0: that of half the signal)
 _EVENTS: Final = {"pulse": (0.7, 2.5, 0.4, 0.0), "eda": (0.05, 1.0, 1.0, 0.02), "resp": (0.1, 0.7, 1.2, 0.0),
                   "acc": (1.0, 3.0, 0.3, 0.08)}  # fmt: skip
@@ -32,17 +33,18 @@ def signals_of(track: Track) -> dict[str, Signal]:
 
     Of several of a kind the first counts. Acceleration comes in g, an ECG as the energy of its steep waves: a pulse.
     """
-    if track.kind != "signal" or track.rate_hz <= 0:
+    if track.kind != "signal" or not 0 < track.rate_hz < np.inf:
         raise DataError("Body signals must have their SamplingFrequency. Import them with the reader `signals`.")
     names = [name.lower() for name in track.columns]
     parts = ["acc" if name in ("x", "y", "z") else next((p for p in _KINDS if p in name), "") for name in names]
     signals: dict[str, Signal] = {}
+    recorded = np.where(np.isfinite(track.values), np.asarray(track.values, float), np.nan)
     for part, kind in _KINDS.items():
         low, high = _LIMITS.get(kind, (-np.inf, np.inf))
-        columns = [n for n, own in enumerate(parts) if own == part][: 3 if part == "acc" else 1]
-        values = np.asarray(track.values, float)[:, columns]
-        rows = np.flatnonzero(np.isfinite(values).any(axis=1))
-        if len(rows) < 2 or kind in signals:
+        columns = [n for n, own in enumerate(parts) if own == part and np.isfinite(recorded[:, n]).any()]
+        values = recorded[:, columns[: 3 if part == "acc" else 1]]
+        rows = np.flatnonzero(np.isfinite(values).all(axis=1))
+        if not columns or len(rows) < 2 or kind in signals:
             continue
         steps = np.diff(rows)  # slower signals have values in some rows only, maybe 10 and 11 apart
         step = float(steps[steps < 1.5 * np.median(steps)].mean())
@@ -54,6 +56,8 @@ def signals_of(track: Track) -> dict[str, Signal]:
         values = np.where(wrong, np.nan, own)
         if part == "acc":
             values /= np.nanmedian(np.linalg.norm(values, axis=1)) or 1.0
+        elif part == "ecg" and rate_hz < _ECG_HZ:
+            raise DataError(f"An ecg must have {_ECG_HZ} samples a second or more, not {rate_hz:g}. Leave it out.")
         elif part == "ecg":
             values = np.abs(_band(values[:, 0], rate_hz, 5, min(20, rate_hz / 2.2)))[:, None]
         signals[kind] = Signal(values=values, rate_hz=rate_hz)
@@ -75,6 +79,8 @@ def events_of(kind: str, signal: Signal) -> Array:
         return np.empty(0)
     length = np.linalg.norm(signal.values, axis=1)
     moved = _band(length if kind == "acc" else signal.values[:, 0], signal.rate_hz, low_hz, high_hz)
+    if moved.std() <= 1e-6 * np.nanmax(length):  # a sensor that nobody wears: only rounding goes up and down
+        return np.empty(0)
     if kind == "pulse":  # movement makes some beats many times as high as others
         moved /= np.sqrt(uniform_filter1d(moved**2, round(4 * signal.rate_hz))) + 1e-9
     height = max(least or float(np.median(np.abs(moved))), 1e-9)
