@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, find_peaks, sosfiltfilt
+from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Signal, Track
@@ -26,6 +26,11 @@ _ECG_HZ = 25  # with fewer samples a second its steep waves are not there
 # beats, skin responses, breaths, steps: band in Hz, least seconds apart, least height (0: that of half the signal)
 _EVENTS: Final = {"pulse": (0.7, 2.5, 0.4, 0.0), "eda": (0.05, 1.0, 1.0, 0.02), "resp": (0.1, 0.7, 1.2, 0.0),
                   "acc": (1.0, 3.0, 0.3, 0.08)}  # fmt: skip
+
+
+_BANDS_HZ = np.linspace(0.5, 16, 24)
+SPECTRA: Final = 4 * len(_BANDS_HZ)
+"""How many last columns of a ``view`` are the power of movement: a gait, a tremor, what a hand does."""
 
 
 def signals_of(track: Track) -> dict[str, Signal]:
@@ -132,8 +137,8 @@ def _said(kind: str, values: Array, at: Array, minutes: float) -> dict[str, floa
 
 
 def view(track: Track, window_s: float = 60.0) -> Array:
-    """Return what an attacker looks at, (windows, D): ``FEATURES``, then levels and the form of events by signal."""
-    forms = np.full((len(_EVENTS), 22), np.nan)
+    """Return what an attacker looks at, (windows, D): ``FEATURES``, levels and form of events, and ``SPECTRA``."""
+    forms, spectra = np.full((len(_EVENTS), 22), np.nan), np.full((4, len(_BANDS_HZ)), np.nan)
     if track.columns and {*track.columns} <= {*FEATURES}:  # features are what was released
         rows = np.full((len(np.atleast_2d(track.values)), len(FEATURES)), np.nan)
         rows[:, [FEATURES.index(name) for name in track.columns]] = np.asarray(track.values)
@@ -147,7 +152,13 @@ def view(track: Track, window_s: float = 60.0) -> Array:
                 at = (np.append(seen, 0)[:, None] + apart_s * np.linspace(-0.75, 1.5, 16)) * signals[kind].rate_hz
                 around = np.interp(at, np.arange(len(values)), values[:, 0])  # (events, 16)
                 form[6:] = np.median((around.T - around.mean(axis=1)) / (around.std(axis=1) + 1e-9), axis=1)
-    return np.concatenate([rows, np.tile(forms.ravel(), (len(rows), 1))], axis=1)
+        if "acc" in signals:
+            rate_hz, axes = signals["acc"].rate_hz, np.nan_to_num(signals["acc"].values)
+            moved = np.column_stack([np.linalg.norm(axes, axis=1), np.resize(axes.T, (3, len(axes))).T])  # (T, 4)
+            hz, power = welch(moved, rate_hz, nperseg=min(len(moved), round(1.5 * rate_hz) + 1), axis=0)
+            spectra = np.stack([np.interp(_BANDS_HZ, hz, column) for column in np.log(power + 1e-9).T])
+    same = np.concatenate([forms.ravel(), spectra.ravel()])
+    return np.concatenate([rows, np.tile(same, (len(rows), 1))], axis=1)
 
 
 def sorted_windows(tracks: Iterable[tuple[str, Track]], window_s: float) -> dict[str, Array]:

@@ -68,6 +68,21 @@ def test_ranks_of_windows_name_nobody_and_still_tell_stress(bodies):
     assert recall.value > 0.9
 
 
+def test_movement_alone_names_people_by_its_spectrum_before_and_not_after():
+    times, alike = np.arange(20 * RATE_HZ) / RATE_HZ, {}
+    for n in range(40):  # four people who move as much as each other, each at a frequency of the person's own
+        phase, rng = generator(n, "phase").uniform(0, 6), generator(n, "noise")
+        shake = 0.3 * np.sin(2 * np.pi * (5 + n // 10) * times + phase) + 0.2 * rng.standard_normal(len(times))
+        values = np.stack([shake, 0 * shake, 1 + 0 * shake], axis=1).astype(np.float32)
+        track = Track(kind="signal", values=values, columns=("x", "y", "z"), rate_hz=RATE_HZ)
+        alike[f"{n // 10}-{n % 10}"] = (str(n // 10), track)
+    before = batch({i: track for i, (_, track) in alike.items()}, alike)
+    after = batch(hidden(PhysioResynth(), alike), alike)
+    rows = judge(before, after, modality="physio", seed=0, attacks=["physio_identity"], utilities=[])
+    top1 = next(r for r in rows if (r.method, r.figure, r.attacker) == ("physio_identity", "top1", "semi_informed"))
+    assert top1.baseline > 0.8 and top1.value < 2 * top1.control
+
+
 def test_guarantee_a_score_depends_on_that_recording_alone(bodies):
     clips, whose = {i: view(t) for i, (_, t) in bodies.items()}, {i: who for i, (who, _) in bodies.items()}
     known = {i: clip for i, clip in clips.items() if int(i[-1]) < 6}
