@@ -26,8 +26,6 @@ _ECG_HZ = 25  # with fewer samples a second its steep waves are not there
 # beats, skin responses, breaths, steps: band in Hz, least seconds apart, least height (0: that of half the signal)
 _EVENTS: Final = {"pulse": (0.7, 2.5, 0.4, 0.0), "eda": (0.05, 1.0, 1.0, 0.02), "resp": (0.1, 0.7, 1.2, 0.0),
                   "acc": (1.0, 3.0, 0.3, 0.08)}  # fmt: skip
-
-
 _BANDS_HZ = np.linspace(0.5, 16, 24)
 SPECTRA: Final = 4 * len(_BANDS_HZ)
 """How many last columns of a ``view`` are the power of movement: a gait, a tremor, what a hand does."""

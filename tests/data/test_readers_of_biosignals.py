@@ -57,6 +57,7 @@ def test_an_edf_is_read_by_kind_at_each_rate_and_in_known_units(tmp_path, suffix
     assert np.load(paths["eda"])[:, 0] == pytest.approx(SKIN[240:480], abs=1e-3)
     assert np.load(paths["acc"])[0] == pytest.approx([0, 0.5, 1], abs=1e-3)
     assert [w.item for w in skipped] == [f"Anna{suffix}, channels 4, 5"]
+    assert "#eda#60.000+60" in (tmp_path / "c" / "imported.tsv").read_text()  # seconds of the file, of no date
     together = signals_of(read_channel("physio", paths))
     assert {kind: round(signal.rate_hz) for kind, signal in together.items()} == {
         "pulse": 64, "eda": 4, "temp": 1, "acc": 32

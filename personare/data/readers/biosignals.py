@@ -3,9 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
@@ -59,11 +57,12 @@ class Biosignals(Windowed):
     """Reads ``.edf``, ``.bdf`` and ``.xdf`` files, a session each; needs the extra ``biosignals``.
 
     What a channel records is told by its label (or its stream's type), each signal at its own rate. A table
-    ``labels.csv`` in the folder says whose the files are, as for ``signals``; without it each file is one person.
+    ``labels.csv`` in the folder says whose the files are, as for ``signals``; without it each file is one person. A
+    person's sessions are numbered by the names of files.
 
-    **Guarantee**: of what a file says nothing goes on but texts named in ``annotations``: no patient, no recorder, no
-    label. Each channel that is not taken is listed by its number with the reason; a file with gaps between its records
-    (EDF+D) or with more gap than signal (XDF) is refused, and gaps of an XDF stream are NaN.
+    **Guarantee**: of what a file says nothing goes on but texts named in ``annotations``: no patient, date,
+    recorder or label. Each channel that is not taken is listed by its number with the reason; a file with gaps between
+    its records (EDF+D) or with more gap than signal (XDF) is refused, and gaps of an XDF stream are NaN.
 
     **Source**: B. Kemp, J. Olivan, "European data format 'plus'", Clinical Neurophysiology 114, 2003,
     doi:10.1016/S1388-2457(03)00123-8; XDF 1.0 of the Lab Streaming Layer.
@@ -113,17 +112,22 @@ class Biosignals(Windowed):
 
 
 def _read(path: Path) -> _File:
-    """Return a file's signals by kind, in the house's units and under the house's names, and its annotations."""
+    """Return a file's signals by kind, in known units and under names that are not the file's, and its annotations."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as that a last record is cut short
             channels, marks = (_edf if path.suffix.lower() in (".edf", ".bdf") else _xdf)(path)
-    except (DataError, MissingModelError):
+    except DataError:
         raise
     except ImportError as error:
         raise MissingModelError("It takes two packages: run pip install 'personare[biosignals]'.") from error
     except Exception as error:  # whatever a broken file makes a decoder say, which may quote its header
         raise DataError(f"It cannot be read ({type(error).__name__}). Export it again.") from error
+    tracks, left_out = _by_kind(channels)
+    return _File(tracks, marks, left_out)
+
+
+def _by_kind(channels: Sequence[_Channel]) -> tuple[dict[str, Sampled], dict[str, list[int]]]:
     parts: dict[str, list[Sampled]] = {}
     left_out: dict[str, list[int]] = {}
     for number, (kind, unit, signal, fault) in enumerate(channels, start=1):
@@ -144,7 +148,7 @@ def _read(path: Path) -> _File:
         columns = (kind,) if len(same) == 1 else tuple(f"{kind}{n}" for n in range(1, len(same) + 1))
         columns = ("x", "y", "z") if kind == "acc" and len(same) == 3 else columns
         tracks[kind] = same[0]._replace(values=np.concatenate([p.values for p in same], axis=1), columns=columns)
-    return _File(tracks, marks, left_out)
+    return tracks, left_out
 
 
 def _kind(label: str) -> str:
@@ -159,18 +163,15 @@ def _edf(path: Path) -> tuple[list[_Channel], list[_Mark]]:
     file = read(path, header_encoding="latin-1")
     if not file.is_continuous:
         raise DataError("there are gaps between its records. Export each piece as a file of its own (EDF+C).")
-    begin_s = 0.0
-    with suppress(edfio.AnonymizedDateError, ValueError):  # a date that was taken out
-        begin_s = file.startdatetime.replace(tzinfo=UTC).timestamp()
     channels = []
     for signal in file.signals:
         kind = _kind(signal.label)
         scaled = signal.physical_max != signal.physical_min and signal.digital_max != signal.digital_min
         fault = "" if scaled else "its header gives no range of values. Export it again."
         values = np.asarray(signal.data if kind and scaled else [], np.float32)  # a night of EEG is not decoded
-        sampled = Sampled(values[:, None], begin_s, signal.sampling_frequency, ())
+        sampled = Sampled(values[:, None], 0.0, signal.sampling_frequency, ())  # its date stays in the file
         channels.append(_Channel(kind, signal.physical_dimension.strip().lower(), sampled, fault))
-    return channels, [_Mark(begin_s + note.onset, note.duration or 0.0, note.text) for note in file.annotations]
+    return channels, [_Mark(note.onset, note.duration or 0.0, note.text) for note in file.annotations]
 
 
 def _xdf(path: Path) -> tuple[list[_Channel], list[_Mark]]:
@@ -195,8 +196,9 @@ def _xdf(path: Path) -> tuple[list[_Channel], list[_Mark]]:
         else:
             values = np.full((at[-1] + 1, series.shape[1]), np.nan, np.float32)
             values[at] = series
-        listed = ((info["desc"][0] or {}).get("channels") or [None])[0] or {}
-        for column, about in zip(values.T, listed.get("channel") or [{}] * series.shape[1], strict=True):
+        listed = (((info["desc"][0] or {}).get("channels") or [None])[0] or {}).get("channel", [])
+        listed = listed if len(listed) == len(values.T) else [{}] * len(values.T)
+        for column, about in zip(values.T, listed, strict=True):
             kind = _kind(f"{_said(about, 'type')} {_said(about, 'label')} {_said(info, 'type')}")
             sampled = Sampled(column[:, None], float(stamps[0]) if len(stamps) else 0.0, rate_hz, ())
             channels.append(_Channel(kind, _said(about, "unit").strip().lower(), sampled, fault))
