@@ -56,6 +56,8 @@ class PhysioWindows:
         if len(rows) < 2 and subject not in ranges:
             raise DataError("One window alone has no rank. Hide it together with others of the person.")
         kept = np.isfinite(rows).any(axis=0) & np.isin(FEATURES, self.features)
+        if not kept.any():
+            raise DataError(f"No window of it tells {', '.join(self.features)}. Take longer windows or other features.")
         rows = levelled(rows, ranges.get(subject, np.sort(rows, axis=0)), self.levels, rng)
         names, values = tuple(np.array(FEATURES)[kept].tolist()), rows[:, kept].astype(np.float32)
         return Track(kind="signal", values=values, columns=names, rate_hz=1 / span_s, start_s=track.start_s)

@@ -1,10 +1,11 @@
 """Long signals of sensors cut in windows of one length, each a recording."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -59,13 +60,21 @@ class Windowed(Reader):
             inside = np.unique(codes[start_s * rate_hz : (start_s + self.window_s) * rate_hz])
             yield start_s, {names.get(int(code), "") for code in inside}
 
-    def add_sessions(self, contents: Contents, table: Path, column: str, sessions: Mapping[str, Signals]) -> None:
+    def add_sessions(
+        self,
+        contents: Contents,
+        table: Path,
+        column: str,
+        sessions: Mapping[str, Signals],
+        stretches: Mapping[str, Sequence[Mapping[str, str]]] = MappingProxyType({}),
+    ) -> None:
         """Take in the windows of sessions, each with the signals that reach over it; none crosses the end of a label.
 
         The table, whose column ``file`` or ``folder`` names sessions, says whose each is: columns ``subject`` and, if
         you like, ``start`` and ``end`` in seconds from the session's start, and labels. Without it each session, or the
         folder of the first level it lies in, is one person, numbered, since files and folders are named after people. A
-        person's sessions are numbered in their order.
+        person's sessions are numbered in their order. ``stretches`` are the times of a session that its own file tells
+        of, as further rows: ``start``, ``end`` and labels.
         """
         rows = _rows_about(contents, sessions, table, column)
         begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
@@ -79,7 +88,10 @@ class Windowed(Reader):
                     raise DataError(
                         f"{table.name} gives it to two people, {' and '.join(subjects)}. Correct the table."
                     )
-                windows = [window for row in rows[name] for window in self._windows(row, column, sessions[name])]
+                if name in stretches and any(row.get("start") or row.get("end") for row in rows[name]):
+                    raise DataError(f"both it and {table.name} say when something was. Take one of them away.")
+                parts = [{**row, **part} for row in rows[name] for part in stretches.get(name, [{}])]
+                windows = [window for row in parts for window in self._windows(row, column, sessions[name])]
                 counts[subjects[0]] += 1
                 if not windows:
                     problem = f"no window of {self.window_s} s fits into it"

@@ -1,6 +1,7 @@
 """What there is to see in recordings of any length: motion over time, and how like a recording its release is."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from scipy.signal import periodogram
@@ -44,11 +45,13 @@ def measure_pairs(
     method: str,
     figure: str,
     rng: np.random.Generator,
+    unit: str = "correlation",
+    better: Literal["higher", "lower"] = "higher",
 ) -> Result:
-    """Return the mean correlation of recordings with their own release, people resampled.
+    """Return how like recordings are to their own release, or how far from it, people resampled.
 
-    The control is the mean over pairs of a recording and another one's release. ``compare`` gives the similarity of a
-    clip before and after, NaN where they cannot be compared; a row that says why where most cannot.
+    The control is the mean over pairs of a recording and another one's release. ``compare`` gives likeness or error of
+    a clip before and after, NaN where they cannot be compared; a row that says why where most cannot.
     """
     before, after = usable_clips(original, track), usable_clips(released, track)
     asked = shown(original, released)
@@ -57,7 +60,7 @@ def measure_pairs(
     seen = int(np.isfinite(kept).sum())
     if 2 * seen < len(asked) or not seen:
         why = DataError(f"only {seen} of {len(asked)} recordings can be compared by their {track}")
-        return unmeasured(method, "read", why, figure=figure, unit="correlation")
+        return unmeasured(method, "read", why, figure=figure, unit=unit, better=better)
     estimate = mean_over_people(kept, np.array([who for _, who in both]), rng=rng)
     ring = rng.permutation(len(both))  # each is compared with the next one's release
     turned = [(both[i][0], both[j][0]) for i, j in zip(ring, np.roll(ring, 1), strict=True) if i != j]
@@ -68,7 +71,8 @@ def measure_pairs(
         figure=figure,
         **estimate.columns,
         control=float(np.nanmean(wrong)) if np.isfinite(wrong).any() else float("nan"),
-        unit="correlation",
+        unit=unit,
+        better=better,
         reason=f"{len(asked) - seen} recordings cannot be compared and are left out" if seen < len(asked) else "",
     )
 

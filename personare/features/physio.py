@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, find_peaks, sosfiltfilt
+from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Signal, Track
@@ -22,9 +22,13 @@ FEATURES = tuple(USUAL)
 _KINDS = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "gsr": "eda"}
 _KINDS |= {kind: kind for kind in ("eda", "temp", "resp", "acc", "activity", "hr")}
 _LIMITS: Final = {"hr": (20, 250), "eda": (0, 100), "temp": (10, 45), "activity": (0, np.inf)}
+_ECG_HZ = 25  # with fewer samples a second its steep waves are not there
 # beats, skin responses, breaths, steps: band in Hz, least seconds apart, least height (0: that of half the signal)
 _EVENTS: Final = {"pulse": (0.7, 2.5, 0.4, 0.0), "eda": (0.05, 1.0, 1.0, 0.02), "resp": (0.1, 0.7, 1.2, 0.0),
                   "acc": (1.0, 3.0, 0.3, 0.08)}  # fmt: skip
+_BANDS_HZ = np.linspace(0.5, 16, 24)
+SPECTRA: Final = 4 * len(_BANDS_HZ)
+"""How many last columns of a ``view`` are the power of movement: a gait, a tremor, what a hand does."""
 
 
 def signals_of(track: Track) -> dict[str, Signal]:
@@ -32,17 +36,18 @@ def signals_of(track: Track) -> dict[str, Signal]:
 
     Of several of a kind the first counts. Acceleration comes in g, an ECG as the energy of its steep waves: a pulse.
     """
-    if track.kind != "signal" or track.rate_hz <= 0:
+    if track.kind != "signal" or not 0 < track.rate_hz < np.inf:
         raise DataError("Body signals must have their SamplingFrequency. Import them with the reader `signals`.")
     names = [name.lower() for name in track.columns]
     parts = ["acc" if name in ("x", "y", "z") else next((p for p in _KINDS if p in name), "") for name in names]
     signals: dict[str, Signal] = {}
+    recorded = np.where(np.isfinite(track.values), np.asarray(track.values, float), np.nan)
     for part, kind in _KINDS.items():
         low, high = _LIMITS.get(kind, (-np.inf, np.inf))
-        columns = [n for n, own in enumerate(parts) if own == part][: 3 if part == "acc" else 1]
-        values = np.asarray(track.values, float)[:, columns]
-        rows = np.flatnonzero(np.isfinite(values).any(axis=1))
-        if len(rows) < 2 or kind in signals:
+        columns = [n for n, own in enumerate(parts) if own == part and np.isfinite(recorded[:, n]).any()]
+        values = recorded[:, columns[: 3 if part == "acc" else 1]]
+        rows = np.flatnonzero(np.isfinite(values).all(axis=1))
+        if not columns or len(rows) < 2 or kind in signals:
             continue
         steps = np.diff(rows)  # slower signals have values in some rows only, maybe 10 and 11 apart
         step = float(steps[steps < 1.5 * np.median(steps)].mean())
@@ -54,6 +59,8 @@ def signals_of(track: Track) -> dict[str, Signal]:
         values = np.where(wrong, np.nan, own)
         if part == "acc":
             values /= np.nanmedian(np.linalg.norm(values, axis=1)) or 1.0
+        elif part == "ecg" and rate_hz < _ECG_HZ:
+            raise DataError(f"An ecg must have {_ECG_HZ} samples a second or more, not {rate_hz:g}. Leave it out.")
         elif part == "ecg":
             values = np.abs(_band(values[:, 0], rate_hz, 5, min(20, rate_hz / 2.2)))[:, None]
         signals[kind] = Signal(values=values, rate_hz=rate_hz)
@@ -75,6 +82,8 @@ def events_of(kind: str, signal: Signal) -> Array:
         return np.empty(0)
     length = np.linalg.norm(signal.values, axis=1)
     moved = _band(length if kind == "acc" else signal.values[:, 0], signal.rate_hz, low_hz, high_hz)
+    if moved.std() <= 1e-6 * np.nanmax(length):  # a sensor that nobody wears: only rounding goes up and down
+        return np.empty(0)
     if kind == "pulse":  # movement makes some beats many times as high as others
         moved /= np.sqrt(uniform_filter1d(moved**2, round(4 * signal.rate_hz))) + 1e-9
     height = max(least or float(np.median(np.abs(moved))), 1e-9)
@@ -126,8 +135,8 @@ def _said(kind: str, values: Array, at: Array, minutes: float) -> dict[str, floa
 
 
 def view(track: Track, window_s: float = 60.0) -> Array:
-    """Return what an attacker looks at, (windows, D): ``FEATURES``, then levels and the form of events by signal."""
-    forms = np.full((len(_EVENTS), 22), np.nan)
+    """Return what an attacker looks at, (windows, D): ``FEATURES``, levels and form of events, and ``SPECTRA``."""
+    forms, spectra = np.full((len(_EVENTS), 22), np.nan), np.full((4, len(_BANDS_HZ)), np.nan)
     if track.columns and {*track.columns} <= {*FEATURES}:  # features are what was released
         rows = np.full((len(np.atleast_2d(track.values)), len(FEATURES)), np.nan)
         rows[:, [FEATURES.index(name) for name in track.columns]] = np.asarray(track.values)
@@ -141,7 +150,13 @@ def view(track: Track, window_s: float = 60.0) -> Array:
                 at = (np.append(seen, 0)[:, None] + apart_s * np.linspace(-0.75, 1.5, 16)) * signals[kind].rate_hz
                 around = np.interp(at, np.arange(len(values)), values[:, 0])  # (events, 16)
                 form[6:] = np.median((around.T - around.mean(axis=1)) / (around.std(axis=1) + 1e-9), axis=1)
-    return np.concatenate([rows, np.tile(forms.ravel(), (len(rows), 1))], axis=1)
+        if "acc" in signals:
+            rate_hz, axes = signals["acc"].rate_hz, np.nan_to_num(signals["acc"].values)
+            moved = np.column_stack([np.linalg.norm(axes, axis=1), np.resize(axes.T, (3, len(axes))).T])  # (T, 4)
+            hz, power = welch(moved, rate_hz, nperseg=min(len(moved), round(1.5 * rate_hz) + 1), axis=0)
+            spectra = np.stack([np.interp(_BANDS_HZ, hz, column) for column in np.log(power + 1e-9).T])
+    same = np.concatenate([forms.ravel(), spectra.ravel()])
+    return np.concatenate([rows, np.tile(same, (len(rows), 1))], axis=1)
 
 
 def sorted_windows(tracks: Iterable[tuple[str, Track]], window_s: float) -> dict[str, Array]:

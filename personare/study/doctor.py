@@ -24,6 +24,8 @@ _PACKAGES = {
     "cyllama": ("optional: the assistant's language models in this process", "pip install 'personare[assistant]'"),
     "transformers": ("optional: the assistant's models in a folder", "pip install 'personare[assistant]'"),
     "spacy": ("optional: names in texts (text_redact)", "pip install 'personare[text]'"),
+    "edfio": ("optional: EDF and BDF files (reader biosignals)", "pip install 'personare[biosignals]'"),
+    "pyxdf": ("optional: XDF files (reader biosignals)", "pip install 'personare[biosignals]'"),
     "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
     "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
     "flwr": ("optional: sites over a network", "pip install 'personare[federated]'"),

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from personare.core.errors import DataError, OptionError
@@ -147,6 +148,22 @@ def test_what_is_no_even_signal_is_listed(tmp_path, text, options, says):
     assert not recordings
     assert [w.item for w in skipped] == ["x.csv"]
     assert says in f"{skipped[0].problem}. {skipped[0].fix}"
+
+
+@pytest.mark.parametrize(
+    ("begin", "usable"), [("2024-03-31 00:30", False), ("2024-10-27 00:30", False), ("2024-06-01 00:30", True)]
+)
+def test_a_day_on_which_clocks_are_changed_needs_the_zone_of_its_times(tmp_path, begin, usable):
+    times = pd.date_range(pd.Timestamp(begin, tz="Europe/Berlin"), periods=1440, freq="min")
+    for name, shown in (("wall", times.tz_localize(None)), ("zone", times)):
+        stamps = [time.isoformat() for time in shown]
+        text = "time,eda\n" + "".join(f"{time},{n}\n" for n, time in enumerate(stamps))
+        write(tmp_path / name / "x.csv", text)
+    read = create(READERS, "signals", {"window_s": 3600, "step_s": 3600})
+    assert bool(read(tmp_path / "wall")[0]) == usable
+    assert len(read(tmp_path / "zone")[0]) == 24
+    made = read.make(tmp_path / "zone")(*read(tmp_path / "zone")[0][20].tracks["physio"].rsplit("#", 1))
+    assert made.about["SamplingFrequency"] == pytest.approx(1 / 60) and made.values[0, 0] == 20 * 60
 
 
 def test_a_table_says_whose_signals_they_are(tmp_path):

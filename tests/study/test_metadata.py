@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 import soundfile
 from PIL import Image, PngImagePlugin
+from recorders import edf, xdf
 
 from personare.anonymize._recordings import Disguise
 from personare.core.types import LocatedFrame
@@ -182,4 +183,25 @@ def test_guarantee_nothing_that_a_picture_says_is_written_again(tmp_path):
         out = tmp_path / "out" / f"{source.suffix[1:]}.png"
         out.parent.mkdir(exist_ok=True)
         write_track(out, np.asarray(read_track(source).values) / 255, form_of(source), columns=(), note={})
+    assert said(tmp_path / "out") == []
+
+
+def test_guarantee_nothing_that_a_recorder_wrote_enters_a_cohort_or_leaves_it(tmp_path):
+    pytest.importorskip("edfio", reason="the extra biosignals is not installed")
+    pytest.importorskip("pyxdf", reason="the extra biosignals is not installed")
+    folder, times = tmp_path / "in", np.arange(3 * 60 * 64) / 64
+    pulse = np.cos(2 * np.pi * 1.1 * times)
+    for suffix in (".edf", ".bdf"):
+        notes = [(0, 200, "rest"), (1, None, f"{WORD} coughs")]
+        edf(folder / f"a{suffix}", [(f"PPG {WORD}", "nW", 64, pulse), (f"{WORD} EEG", "uV", 64, pulse)], notes, WORD)
+        assert (folder / f"a{suffix}").read_bytes().count(WORD.encode()) >= 5
+    xdf(folder / "b.xdf", [("PPG", WORD, 64, times, pulse), ("Markers", "", 0, [0.0, 9.0], ["rest", WORD])], WORD)
+    assert (folder / "b.xdf").read_bytes().count(WORD.encode()) >= 5
+    how = {"options": {"annotations": ["rest"]}, "consent_purposes": ["anonymization"]}
+    cohort, skipped = import_cohort(folder, tmp_path / "cohort", reader="biosignals", **how)
+    assert len(cohort.recordings) == 9 and {w.item for w in skipped} == {"a.bdf, channels 2", "a.edf, channels 2"}
+    assert said(tmp_path / "cohort") == []
+    mask = Disguise(name="mask", body="physio_resynth")
+    release = anonymize_path(tmp_path / "cohort", tmp_path / "out", mask, labels=["state"], workers=ALONE)
+    assert release.counts["recordings"] == 9, release.withheld
     assert said(tmp_path / "out") == []

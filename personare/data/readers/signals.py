@@ -21,6 +21,7 @@ _NO_SIGNALS = ("labels.csv", "consent.tsv", "participants.tsv")
 _TIMES = ("time", "times", "timestamp", "datetime", "date", "t", "seconds", "sec", "s", "ms", "unix")
 _UNEVEN = 0.1  # of the usual step, by which others may differ
 _MOST_UNEVEN = 0.01  # of all steps
+_LONGEST = 10  # usual steps, of a single one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +105,12 @@ def _clock(times: pd.Series, path: Path) -> tuple[float, float]:
         not usual > 0
         or np.isnan(seconds).any()
         or uneven.mean() > _MOST_UNEVEN
-        or seconds[-1] - seconds[0] > (1 + _UNEVEN) * usual * len(steps)
+        or steps.min() < 0
+        or steps.max() > _LONGEST * usual
     ):
         raise DataError(
             f"{path.name} must have evenly spaced times, but {int(uneven.sum())} of {len(steps)} steps differ from the "
-            f"usual {usual:g} s. Resample it, or cut it where it has gaps."
+            f"usual {usual:g} s. Resample it, or cut it where it has gaps; on days on which clocks are changed, write "
+            "times with their zone."
         )
     return float(seconds[0]), float(len(steps) / (seconds[-1] - seconds[0]))

@@ -3,12 +3,14 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from naming import tracks
 
 from personare.core.errors import OptionError
 from personare.core.registry import create, find
 from personare.core.types import Batch
+from personare.features.physio import FEATURES
 
 FOLDER = "personare.evaluate.utility"
 READERS = {
@@ -181,6 +183,25 @@ def test_no_face_at_all_is_nan_and_nobody_is_seen(people):
     gone = _faces(people, lambda rows, _: np.full_like(rows, np.nan))
     assert math.isnan(_expression(people, gone).value)
     assert _expression(people, gone, "face_detected").value == 0
+
+
+def test_guarantee_errors_of_the_heart_are_worked_by_hand_and_no_pulse_is_left_out():
+    def hearts(rates, rmssd):
+        views = {f"{n // 2}-{n % 2}": np.full((3, len(FEATURES)), np.nan) for n in range(6)}
+        for view, rate in zip(views.values(), rates, strict=True):
+            view[:, [FEATURES.index("rate_bpm"), FEATURES.index("rmssd_ms")]] = rate, rmssd
+            view[:, FEATURES.index("skin_c")] = 33
+        facts = pd.DataFrame({"subject": [i[0] for i in views]}, index=[*views])
+        return Batch.of(facts, {"physio": views})
+
+    before, after = hearts([60, 60, 70, 70, 80, 80], 40), hearts([61, 59, 72, 70, np.nan, 80], 30)
+    rows = rows_of("physio_rate", before, after)
+    rate, rmssd = rows["physio_rate.rate_error", ""], rows["physio_rate.rmssd_error", ""]
+    assert rate.value == pytest.approx((1 + 1 + 2 + 0 + 0) / 5) and rate.n == 5 and "1 recordings" in rate.reason
+    assert rmssd.value == 10 and (rmssd.unit, rmssd.better) == ("ms", "lower")
+    assert rate.control > 2 * rate.value
+    assert rows_of("physio_rate", before, before)["physio_rate.rate_error", ""].value == 0
+    assert math.isnan(rows_of("physio_rate", before, hearts([np.nan] * 6, 40))["physio_rate.rate_error", ""].value)
 
 
 def test_every_file_says_what_it_needs():
