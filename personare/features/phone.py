@@ -90,7 +90,7 @@ def routine(rows: Array, hours: int = 1) -> Array:
 
 
 def manners(view: Array) -> list[Array]:
-    """Return of the records seen the mean day, hour by hour; middle and spread over all; the routine, shown or not."""
+    """Return the mean day of the records seen, hour by hour; middle and spread; the routine, shown or as follows."""
     (rows, hours), names = seen(view), view.dtype.names or ()
     table = pd.DataFrame(np.concatenate([np.log1p(rows[:, :-2]), rows[:, -2:]], axis=1).repeat(hours, axis=0))
     day = table.groupby(table.index % _DAY).mean().reindex(range(_DAY)).to_numpy().ravel()

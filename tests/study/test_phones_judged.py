@@ -22,6 +22,7 @@ releases = [
   { name = "routine", phone = "phone_routine" },
   { name = "daily", phone = "phone_daily", phone_options = { delta = 0.01 } },
 ]
+options.phone_label.trees = 10
 """
 
 

@@ -42,6 +42,8 @@ class PhoneConcordance:
         """Measure ``ccc`` in the records of ``phone``."""
         before, after = (usable_clips(batch, "phone") for batch in (original, released))
         both = [(i, who) for i, who in shown(original, released) if i in before and i in after]
+        if not both:
+            raise DataError("no recording has a phone's log before and after")
         people = np.array([who for _, who in both])
         truth, told = (np.array([manners(clips[i])[-1] for i, _ in both]) for clips in (before, after))  # (N, 5)
         days_before, days_after = (pd.DataFrame([_days(clips[i]) for i, _ in both]) for clips in (before, after))
@@ -85,14 +87,14 @@ def _of_weeks(truth: Array, told: Array, people: Array, *, rng: np.random.Genera
 
 def _concordance(variance: Array, covariance: Array, gap: Array) -> Any:
     """Return Lin's correlation, masked where the originals do not differ; ``gap`` is the mean squared difference."""
-    agreed = 2 * covariance / np.maximum(gap + 2 * covariance, _STILL)  # beneath: both variances and the bias
+    agreed = 2 * covariance / np.maximum(gap + 2 * covariance, _STILL)  # the divisor is both variances and the bias
     return np.ma.array(agreed, mask=np.ma.getmaskarray(variance) | (variance <= _STILL))
 
 
 def _days(view: Array) -> "pd.Series[Any]":
     """Return the logarithm of each use of each day, by its first second and the number of the use."""
     rows, hours = seen(view)
-    if hours > _DAY:
+    if _DAY % hours:  # no whole days
         return pd.Series(dtype=float)
     uses = np.log1p(coarse(rows, _DAY // hours)[:, :-2])
     days = view["time_s"][0] + np.arange(len(uses)) * _DAY_S

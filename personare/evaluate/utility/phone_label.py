@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.reading import Task, forest_and_adapted, read_and_measure
 from personare.features.phone import manners
@@ -28,11 +29,16 @@ class PhoneLabel:
 
     label: str = "stress"  # what is read: a column of the table
     kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    trees: int = 100  # trees of the forest
+
+    def __post_init__(self) -> None:
+        check_options(self, trees=1)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in the records of ``phone``."""
         task = Task(view="phone", label=self.label, kind=self.kind, describe=_described)
-        return read_and_measure(original, released, forest_and_adapted("phone_label", task), rng=rng)
+        readers = forest_and_adapted("phone_label", task, self.trees)
+        return read_and_measure(original, released, readers, rng=rng)
 
 
 def _described(view: Array) -> Array:
