@@ -40,7 +40,7 @@ def hourly(track: Track) -> Array:
     lat, lon = rows[:, -2:].T
     if (rows[:, :-2] < 0).any() or np.isinf(rows).any() or (np.abs(lat) > 90).any() or (np.abs(lon) > 180).any():
         raise DataError("A phone's log has uses from 0 and places on the globe, this one has others. Correct it.")
-    if (rows[:, 4:6] > _MOST_MIN).any():
+    if (rows[:, 4:6] > _MOST_MIN).any():  # talk_min, locked_min
         raise DataError(
             f"No hour has more than {_MOST_MIN} minutes, as this log's talk_min or locked_min. Mend its unit."
         )
