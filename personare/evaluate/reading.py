@@ -17,7 +17,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Result
 from personare.data.labels import KINDS, as_number, check_classes, kind_of_label
 from personare.data.splits import person_folds
-from personare.evaluate.classifiers import Clips, Train, column_moments
+from personare.evaluate.classifiers import Clips, Train, column_moments, discriminant, forest
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, agreement, recall_and_accuracy
 from personare.evaluate.unmeasured import unmeasured
@@ -229,6 +229,11 @@ def read_and_measure(
         except DataError as error:
             rows += unread(name, error)
     return rows
+
+
+def forest_and_adapted(name: str, task: Task, trees: int = 100) -> dict[str, tuple[Task, Train]]:
+    """Return a random forest, and a discriminant that gets used to each person, for ``read_and_measure``."""
+    return {f"{name}_rf": (task, forest(trees)), f"{name}_adapted": (replace(task, adapt=True), discriminant())}
 
 
 def unread(name: str, error: Exception) -> list[Result]:

@@ -17,6 +17,8 @@ ROUTINE: Final = ("hours_entropy", "day_regularity", "night_share", "main_place_
 HOUR_HZ: Final = 1 / 3600
 
 _DAY, _WEEK = 24, 168
+_DAY_S = 86400
+_MOST_MIN = 120  # in the hour that comes twice in autumn
 _CELL = 0.01  # degrees, about 1 km: what counts as one place
 _FAR = 1e3  # where nothing is shown at the time of a known fact
 
@@ -25,13 +27,25 @@ def hourly(track: Track) -> Array:
     """Return a log as (T, 8) rows in the order of ``COLUMNS``, NaN where something is missing; refuse any other."""
     if track.kind != "signal" or not np.isclose(track.rate_hz, HOUR_HZ) or len(track.values) < _DAY:
         raise DataError("A phone's log must have a row an hour (SamplingFrequency 1/3600), for a day or more.")
-    if not {*track.columns} <= {*COLUMNS} or not track.columns:
-        given = ", ".join(track.columns) or "no names"
+    if track.start_s % _DAY_S:
+        raise DataError(
+            f"A phone's log must begin at a midnight of the clock on the wall, not with second {track.start_s:g} since "
+            "1970. Correct its StartTime (without the time zone), or put empty rows before."
+        )
+    names = [*track.columns]
+    if not {*names} <= {*COLUMNS} or not names or len({*names}) < len(names):
+        given = ", ".join(names) or "no names"
         raise DataError(f"A phone's log must have columns of {', '.join(COLUMNS)}, not {given}. Rename or remove some.")
-    rows = pd.DataFrame(track.values, columns=list(track.columns)).reindex(columns=COLUMNS).to_numpy(np.float64)
+    rows = pd.DataFrame(track.values, columns=names).reindex(columns=COLUMNS).to_numpy(np.float64)
     lat, lon = rows[:, -2:].T
     if (rows[:, :-2] < 0).any() or np.isinf(rows).any() or (np.abs(lat) > 90).any() or (np.abs(lon) > 180).any():
         raise DataError("A phone's log has uses from 0 and places on the globe, this one has others. Correct it.")
+    if (rows[:, 4:6] > _MOST_MIN).any():  # talk_min, locked_min
+        raise DataError(
+            f"No hour has more than {_MOST_MIN} minutes, as this log's talk_min or locked_min. Mend its unit."
+        )
+    if np.isnan(rows).all():
+        raise DataError("A phone's log must hold something, this one is empty. Leave it out.")
     return rows
 
 
@@ -56,6 +70,8 @@ def _rounded(values: Array, step: float) -> Array:
 def routine(rows: Array, hours: int = 1) -> Array:
     """Return the ``ROUTINE`` of (T, 8) rows of so many hours, each from 0 to 1; NaN where nothing tells.
 
+    Rows of a day or more tell nothing of hours, so the first three are NaN.
+
     How evenly use is spread over the hours of the day; how alike the days are; how much of it is at night; how much of
     the time is spent at the place where most is; how evenly time is spread over the places.
 
@@ -63,6 +79,7 @@ def routine(rows: Array, hours: int = 1) -> Array:
     doi:10.1016/0006-3223(95)00370-3; entropy of places as in S. Saeb et al., JMIR 17(7), 2015, doi:10.2196/jmir.4273.
     """
     uses = np.log1p(np.nan_to_num(rows[:, :-3])).sum(axis=1).repeat(hours)  # a locked phone is not in use
+    uses *= 1 if hours < _DAY else np.nan
     days = uses[: len(uses) // _DAY * _DAY].reshape(-1, _DAY)
     day, cells = days.sum(axis=0), np.round(rows[:, -2:] / _CELL)
     places = np.append(np.unique(cells[np.isfinite(cells).all(axis=1)], axis=0, return_counts=True)[1], 0)
@@ -70,6 +87,16 @@ def routine(rows: Array, hours: int = 1) -> Array:
         alike, night = days.mean(axis=0).var() / uses.var(), day[:6].sum() / day.sum()
         evenly = entropy(places, base=max(len(places) - 1, 2))
         return np.array([entropy(day, base=_DAY), alike, night, places.max() / places.sum(), evenly])
+
+
+def manners(view: Array) -> list[Array]:
+    """Return the mean day of the records seen, hour by hour; middle and spread; the routine, shown or as follows."""
+    (rows, hours), names = seen(view), view.dtype.names or ()
+    table = pd.DataFrame(np.concatenate([np.log1p(rows[:, :-2]), rows[:, -2:]], axis=1).repeat(hours, axis=0))
+    day = table.groupby(table.index % _DAY).mean().reindex(range(_DAY)).to_numpy().ravel()
+    all_over = table.agg(["mean", "median", "std"]).to_numpy().ravel()
+    shown = [view[name][0] for name in ROUTINE if name in names]
+    return [day, all_over, np.array(shown or routine(rows, hours))]
 
 
 def unicity(

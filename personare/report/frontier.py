@@ -103,6 +103,8 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
             original = Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
     if isinstance(original, Point):
         points.insert(0, original)
+    elif kind == "recordings":
+        absent.insert(0, ("original", original))
     utility_name = record.utility_name if kind == "recordings" else kind_of(kind).get("utility", "recall")
     return Panel(group=group, kind=kind, points=points, unsure=unsure, absent=absent, utility_name=utility_name)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from personare.core.errors import reason
-from personare.core.strongest import Query, broken_claim
+from personare.core.strongest import Query, baseline, broken_claim, strongest
 from personare.core.types import Result
 from personare.report import frontier, words
 from personare.report.frontier import Panel, standing
@@ -81,7 +81,7 @@ def tables(record: RunRecord, panels: Sequence[Panel]) -> list[Table]:
             selection: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()}
             query = Query(**selection)
             tone = "utility" if {"read", "resemble"} & set(query.questions) else "risk"
-            defaults = {"by": False, "lead": False, "before": "", "tone": tone, "query": query}
+            defaults = {"by": False, "lead": False, "optional": False, "before": "", "tone": tone, "query": query}
             columns.append({**defaults, **column, "over": column["over"].format(utility=utility)})
         of_kind = [p for p in panels if p.kind == kind]
         if kind == "recordings":
@@ -92,6 +92,7 @@ def tables(record: RunRecord, panels: Sequence[Panel]) -> list[Table]:
                 rows += [_row(record, panel, name, kind, columns) for name in names]
         else:
             rows = [_row(record, next(iter(of_kind), None), name, kind, columns) for name in record.of(kind)]
+        columns = [c for c in columns if not c["optional"] or any(row.cells[c["key"]] for row in rows)]
         if rows:
             file = specification["file"].format(kind=words.slug(kind))
             texts = {
@@ -107,12 +108,11 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
     group = panel.group if panel else kind
     cells = {c["key"]: c["query"].find(record.results, name, group) for c in columns}
     rank, rank_words = standing(panel, name)
-    if name == "original" and panel and panel.original:
+    if name == "original":
         rank, rank_words = "unknown", "unprotected"
-        original = panel.original
-        spare = {"uar": original.utility, "top1": original.risk, "person_top1": original.together}
         for column in columns:  # where it has no rows of its own, the baselines of releases stand for it
-            cells[column["key"]] = cells[column["key"]] or spare.get(column["query"].figures[0])
+            rows = (column["query"].find(record.results, other, group) for other in record.names())
+            cells[column["key"]] = cells[column["key"]] or strongest([*filter(None, map(baseline, rows))])
     broken = broken_claim(record.results, name)
     return Row(
         release=name,

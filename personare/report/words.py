@@ -28,7 +28,7 @@ PICTURES: Mapping[str, Mapping[str, str]] = _WORDS["pictures"]
 KINDS: Mapping[str, Mapping[str, Any]] = _WORDS["kinds"]
 LIKENESS = {(method, name): phrase for method, names in _WORDS["likeness"].items() for name, phrase in names.items()}
 _MEASURES = LIKENESS | {(m, name): phrase for m, names in _WORDS["measures"].items() for name, phrase in names.items()}
-_PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "covered_whole")  # usually read in percent
+_PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "unicity", "covered_whole")  # usually read in percent
 
 
 def kind_of(kind: str) -> Mapping[str, Any]:
@@ -84,6 +84,7 @@ def number(value: float, *, percent: bool = False) -> str:
         return "–"
     if percent:
         return f"{100 * value:.0f} %"
+    value = round(value, 3) + 0.0  # what rounds to nothing has no sign
     small = 0 < abs(value) < 0.095
     return f"{value:.3f}" if small else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
@@ -92,7 +93,8 @@ def interval(low: float, high: float, *, percent: bool = False) -> str:
     """Write an interval; empty where there is none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    return f"[{100 * low:.0f}–{100 * high:.0f}]" if percent else f"[{low:.2f}–{high:.2f}]"
+    low, high = (round(100 * end if percent else end, 2) + 0.0 for end in (low, high))
+    return f"[{low:.0f}–{high:.0f}]" if percent else f"[{low:.2f}–{high:.2f}]"
 
 
 def share_like(row: Result, value: float) -> str:
@@ -113,7 +115,7 @@ def amount(value: Any) -> str:
     """Write how many or how long."""
     if not isinstance(value, int | float):
         return str(value)
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}" if abs(value) >= 1 else number(value)
 
 
 def published(value: Any, low: Any = None, high: Any = None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from phones import crowd
+from phones import crowd, write_cohort
 
 from personare.anonymize._recordings import Disguise
 from personare.anonymize.phone_coarsen import LADDER, Coarsened, PhoneCoarsen
@@ -17,12 +17,11 @@ from personare.anonymize.phone_daily import PhoneDaily
 from personare.anonymize.phone_routine import PhoneRoutine
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
-from personare.core.types import Batch, Recording, Result, Track
-from personare.data.cohort import CohortWriter, open_cohort, recording_id
+from personare.core.types import Batch, Result, Track
+from personare.data.cohort import open_cohort
 from personare.evaluate.judging import judge
 from personare.features.phone import ROUTINE, USES, hourly
 from personare.features.tracks import _channel_view, read_track
-from personare.govern.consent import consent_all
 from personare.learn.accounting import epsilon_of
 from personare.study.access import open_ledger
 from personare.study.anonymizing import anonymize_path
@@ -78,7 +77,7 @@ def test_guarantee_few_facts_single_out_few_people(people: Log, before: dict[str
 
 
 def test_guarantee_nothing_is_released_where_no_level_is_coarse_enough(people: Log) -> None:
-    apart = [(who, replace(track, start_s=track.start_s + 7e5 * n)) for n, (who, track) in enumerate(people[:6])]
+    apart = [(who, replace(track, start_s=track.start_s + 7 * 86400 * n)) for n, (who, track) in enumerate(people[:6])]
     with pytest.raises(DataError, match="single out 100%"):  # nobody else has a log of these weeks
         PhoneCoarsen().fit(iter(apart), rng=generator(0))
     with pytest.raises(DataError, match="Add people"):
@@ -142,17 +141,8 @@ def test_methods_are_what_a_study_file_says() -> None:
 
 def test_a_cohort_of_phones_leaves_coarse_and_says_how_coarse(tmp_path: Path) -> None:
     people = crowd(12, weeks=1)
-    writer = CohortWriter(tmp_path / "in", name="phones", description={"Tracks": {"phone": "phone"}})
-    for n, (who, track) in enumerate(people):
-        path = writer.path((who, "01", "week20130325"), "phone", ".npy")
-        values = track.values if n else -track.values  # the first log is impossible
-        np.save(path, values)
-        about = {"SamplingFrequency": track.rate_hz, "StartTime": track.start_s, "Columns": track.columns}
-        path.with_suffix(".json").write_text(json.dumps(about))
-        name, file = recording_id(who, "01", "week20130325"), path.relative_to(writer.root).as_posix()
-        writer.add(Recording(id=name, subject=who, session="01", tracks={"phone": file}))
-    subjects = [who for who, _ in people]
-    writer.finish(pd.DataFrame(index=subjects), consent_all(subjects, ["anonymization"]))
+    weeks = [(who, track if n else replace(track, values=-track.values), "") for n, (who, track) in enumerate(people)]
+    write_cohort(tmp_path / "in", weeks)  # the first log is impossible
     disguise = Disguise(name="coarse", phone="phone_coarsen", phone_options={"share": 0.3})
     release = anonymize_path(tmp_path / "in", tmp_path / "out", disguise, workers=Workers(jobs=1, quiet=True))
     assert release.counts["recordings"] == 11 and release.counts["unicity"] < 0.3
@@ -169,5 +159,5 @@ def test_a_cohort_of_phones_leaves_coarse_and_says_how_coarse(tmp_path: Path) ->
     disguise = Disguise(name="daily", phone="phone_daily", phone_options={"epsilon": 8.0, "delta": 0.01})
     anonymize_path(tmp_path / "in", tmp_path / "daily", disguise, workers=Workers(jobs=1, quiet=True))
     spent = open_ledger(None, tmp_path / "in").rows(action="spent")
-    assert sorted(spent["subject"]) == sorted(subjects)
+    assert sorted(spent["subject"]) == sorted(who for who, _ in people)
     assert json.loads(spent["detail"].iloc[0])["spends"][0]["epsilon"] == pytest.approx(8, rel=0.02)

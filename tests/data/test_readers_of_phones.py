@@ -128,7 +128,25 @@ def test_guarantee_what_cannot_be_is_left_out_and_counted(tmp_path: Path) -> Non
     assert len(skipped) == 6
 
 
+def test_a_week_is_as_stressed_as_its_answers_say(tmp_path: Path) -> None:
+    t = MARCH - 3 * 24 * HOUR
+    answers: list[dict[str, object]] = [{"level": str(code), "resp_time": t + code} for code in range(1, 6)]
+    answers += [
+        {"null": "2", "resp_time": t},
+        {"level": "1", "resp_time": 0},
+        {"level": "4", "resp_time": t + 7 * 86400},
+    ]
+    answers += [{"location": "43.9,-72.5", "resp_time": t + k * 604800} for k in range(3)]
+    write(tmp_path, "EMA/response/Stress/Stress_u03.json", json.dumps(answers))
+    recordings, _, skipped = StudentlifeRaw()(tmp_path)
+    assert [r.labels for r in recordings] == [{"stress": "0.600"}, {"stress": "0.000"}, {}] and skipped == []
+    write(tmp_path, "EMA/response/Stress/Stress_u03.json", json.dumps(answers[-3:]))
+    recordings, _, skipped = StudentlifeRaw()(tmp_path)
+    assert [r.labels for r in recordings] == [{}, {}, {}] and "tells no stress" in skipped[0].problem
+
+
 @pytest.mark.real
 def test_the_published_folder_is_read(real_data: Path) -> None:
     recordings, people, _ = StudentlifeRaw()(real_data / "studentlife-raw/dataset")
     assert {"00", "01", "02"} <= set(people.index) and len(recordings) > 30
+    assert sum("stress" in r.labels for r in recordings) > 20

@@ -34,6 +34,12 @@ def hours(count: int, **columns: object) -> np.ndarray:
         (log(np.zeros(8), kind="table", rate_hz=0.0), "a row an hour"),
         (log(np.zeros((24, 1)), columns=("heart",)), "not heart"),
         (log(np.zeros((24, 1)), columns=()), "no names"),
+        (log(np.zeros((24, 2)), columns=("calls", "calls")), "not calls, calls"),
+        (log(hours(24, locked_min=3600)), "more than 120 minutes"),  # seconds
+        (log(np.full((24, 8), np.nan)), "this one is empty"),
+        (log(hours(24), start_s=86400 + 4 * 3600), "at a midnight"),  # midnight in another zone
+        (log(hours(24), start_s=np.nan), "at a midnight"),
+        (log(hours(24), rate_hz=HOUR_HZ * 60), "a row an hour"),  # a row a minute
     ],
 )
 def test_what_is_no_log_is_refused(track: Track, problem: str) -> None:
@@ -63,6 +69,8 @@ def test_routine_by_hand() -> None:
     assert entropy == pytest.approx(np.log(12) / np.log(24)) and alike == pytest.approx(1) and night == 0
     assert main == 0.75 and places == pytest.approx(0.8113, abs=1e-4)
     assert routine(coarse(week, 12), 12) == pytest.approx([entropy, 1, 0, 10 / 14, 0.6908], abs=1e-4)
+    days = routine(coarse(week, 24), 24)
+    assert np.isnan(days[:3]).all() and days[3] == pytest.approx(5 / 7)  # nothing is told of hours
     never = hours(24, lat=np.nan)
     assert np.isnan(routine(never)).all()
     assert np.isnan(routine(np.full((24, 8), np.nan))).all()

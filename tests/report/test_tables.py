@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from personare.core.types import Result
 from personare.report import tables
 from personare.report.frontier import panels
 from personare.report.run import read_run
@@ -22,6 +23,32 @@ def table(fake_run: Path) -> tables.Table:
 def test_every_release_and_the_original_of_each_modality_has_a_row(table: tables.Table) -> None:
     assert len(table.rows) == len(FAKE) + 3
     assert next(r.release for r in table.rows if r.group == "audio") == "original"
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_the_original_stands_beside_phones_whether_a_utility_was_measured_or_not(
+    fake_run: Path, measured: bool
+) -> None:
+    """Also what four facts single out, which is asked of phones alone."""
+    record, rows = read_run(fake_run), []
+    for release, risk, utility in (("original", 1.0, 0.9), ("coarse", 0.4, 0.8)):
+        about = {"release": release, "modality": "phone", "control": 0.1}
+        for question, method, figure, subset, attacker, value in (
+            ("identify", "strongest", "top1", "", "semi_informed", risk),
+            ("link", "phone_unicity", "unicity", "any", "", risk / 10),
+            ("read", "reader", "ccc", "", "retrained_reader", utility),
+        ):
+            if measured or question != "read":
+                columns = {"question": question, "method": method, "figure": figure, "subset": subset, "value": value}
+                rows.append(Result(**about, **columns, attacker=attacker))  # type: ignore[arg-type]
+    record = replace(record, results=tuple(rows), releases=[{"name": "coarse", "modalities": ["phone"]}])
+    [panel] = panels(record)
+    assert [p.release for p in panel.points] == (["original", "coarse"] if measured else [])
+    assert [name for name, _ in panel.absent] == ([] if measured else ["original", "coarse"])
+    [made] = tables.tables(record, [panel])
+    assert [(row.release, row.cells["unicity"].value) for row in made.rows] == [("original", 0.1), ("coarse", 0.04)]
+    assert made.rows[0].standing_words == "unprotected" and made.rows[0].cells["semi_informed"].value == 1
+    assert (made.rows[0].cells["retrained_reader"] is not None) == measured
 
 
 def test_csv_holds_the_numbers_as_measured(table: tables.Table) -> None:

@@ -33,7 +33,8 @@ def test_names_and_numbers_are_said_short() -> None:
     assert (words.figure(attribute), words.figure(None)) == (("0.80", "[0.70–0.90]"), ("–", ""))
     assert words.label("face_blur+voice_mcadams", "recordings") == "blur +\nmcadams"
     assert (words.group("audio"), words.group("synthetic")) == ("Voice", "Synthetic people")
-    assert (words.amount(8936), words.amount(31.44)) == ("8,936", "31.4")
+    assert (words.amount(8936), words.amount(31.44), words.amount(0.041)) == ("8,936", "31.4", "0.041")
+    assert (words.number(-1e-9), words.interval(-1e-9, 0.2)) == ("0.00", "[0.00–0.20]")
     assert words.count(1200, "person") == "1,200 people" and words.count(1, "person") == "1 person"
     assert words.count(None, "file") == "an unrecorded number of files"
     assert (words.listing(["a", "b", "c"]), words.listing([])) == ("a, b and c", "")

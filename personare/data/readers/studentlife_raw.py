@@ -26,6 +26,7 @@ _APP = "RUNNING_TASKS_topActivity_mPackage"
 _PLACE = re.compile(r"\s*(-?\d+\.\d+),(-?\d+\.\d+)\s*")  # as an answer holds it
 _LONGEST_S = 3 * 86400  # an interval that lasts longer is a clock that jumped
 _WEEK = 168
+_STRESSED = 3  # codes up to this are degrees of stress, those after it are good and great
 _FAULTS = (LookupError, AttributeError, TypeError)
 
 
@@ -34,7 +35,8 @@ class StudentlifeRaw(Reader):
 
     Each hour holds ``calls``, ``messages``, ``apps`` (different ones seen on top), ``moving`` (how often walking or
     running was inferred), ``talk_min`` and ``locked_min`` (of long locks), and the middle of the places by GPS and in
-    answers, ``lat`` and ``lon``; Wi-Fi places have no coordinates and are left out.
+    answers, ``lat`` and ``lon``; Wi-Fi places have no coordinates and are left out. The label ``stress`` is the share
+    of the week's answers to the question of stress that are 1 to 3 (from a little stressed to stressed out).
 
     **Guarantee**: hours are those of the clock on the wall: the one that comes twice in autumn counts both times, the
     one left out in spring is missing (NaN), as is a column before the first and behind the last entry of its log.
@@ -51,9 +53,10 @@ class StudentlifeRaw(Reader):
     def gather(self, source: Path, contents: Contents) -> None:
         found = {m[2] or m[3] for file in files_under(source) if (m := _FILE.fullmatch(file))}
         for user in sorted(found):
-            hours = pd.DatetimeIndex(_log(source, user, contents.skipped).dropna(how="all").index)
-            for monday in sorted(set(hours.normalize() - pd.to_timedelta(hours.day_of_week, unit="D"))):
-                contents.add(user, f"week{monday:%Y%m%d}", {"phone": f"u{user}#{monday:%Y-%m-%d}"}, {})
+            stress = _stress(source, user, contents.skipped)
+            for monday in sorted(set(_mondays(_log(source, user, contents.skipped).dropna(how="all").index))):
+                labels = {"stress": f"{stress[monday]:.3f}"} if monday in stress else {}
+                contents.add(user, f"week{monday:%Y%m%d}", {"phone": f"u{user}#{monday:%Y-%m-%d}"}, labels)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a week out of a person's log."""
@@ -95,6 +98,23 @@ def _log(source: Path, user: str, skipped: Problems) -> pd.DataFrame:
     where = pd.DataFrame(place[:, 1:], columns=["lat", "lon"]).groupby(_hours(place[:, 0])).median()
     table = pd.concat([*(counts.rename(name) for name, counts in columns.items()), where], axis=1, sort=True)
     return table.reindex(columns=[*_COLUMNS.values(), "lat", "lon"]).astype(float)
+
+
+def _stress(source: Path, user: str, skipped: Problems) -> "pd.Series[float]":
+    """Return which share of a week's answers tells of stress, by its Monday: the codes are in no order of it."""
+    shares = pd.Series(dtype=float)
+    for file in (file for file in files_under(source) if Path(file).name == f"Stress_u{user}.json"):
+        with skipped.listing(file), data_errors("it tells no stress", "Get it again, or study without.", *_FAULTS):
+            answers = pd.DataFrame(json.loads((source / file).read_text("utf-8-sig"))).dropna(subset="level")
+            answers = answers[_sane(answers["resp_time"].to_numpy())]
+            weeks = _mondays(_hours(answers["resp_time"].to_numpy()))
+            shares = answers["level"].astype(int).le(_STRESSED).groupby(weeks).mean()
+    return shares
+
+
+def _mondays(hours: pd.Index) -> pd.DatetimeIndex:
+    days = pd.DatetimeIndex(hours).normalize()
+    return days - pd.to_timedelta(days.day_of_week, unit="D")
 
 
 def _hours(times_s: Array) -> pd.DatetimeIndex:

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel
-from personare.features.phone import ROUTINE, routine, seen
+from personare.features.phone import manners
 
 __all__ = ["PhoneLinkage"]
-
-_DAY = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +28,4 @@ class PhoneLinkage:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Nothing is learned before enrollment: a log is described by itself."""
-        return Kernel(describe=_described)
-
-
-def _described(view: Array) -> list[Array]:
-    """Return the mean day, hour by hour; middle and spread over all; and the routine, as it is shown or follows."""
-    (rows, hours), names = seen(view), view.dtype.names or ()
-    table = pd.DataFrame(np.concatenate([np.log1p(rows[:, :-2]), rows[:, -2:]], axis=1).repeat(hours, axis=0))
-    day = table.groupby(table.index % _DAY).mean().reindex(range(_DAY)).to_numpy().ravel()
-    shown = [view[name][0] for name in ROUTINE if name in names]
-    all_over = table.agg(["mean", "median", "std"]).to_numpy().ravel()
-    return [day, all_over, np.array(shown or routine(rows, hours))]
+        return Kernel(describe=manners)

@@ -1,15 +1,14 @@
 """Reads a state (stress, activity, sleep) or an illness from body signals, by what windows of them say."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from personare.core.types import Batch, Result
-from personare.evaluate.classifiers import discriminant, forest
 from personare.evaluate.clips import window_moments
-from personare.evaluate.reading import Task, read_and_measure
+from personare.evaluate.reading import Task, forest_and_adapted, read_and_measure
 from personare.features.physio import FEATURES
 
 __all__ = ["PhysioState"]
@@ -35,7 +34,5 @@ class PhysioState:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in the features of ``physio`` (windows, D)."""
         moments = partial(window_moments, columns=len(FEATURES))
-        plain = Task(view="physio", label=self.label, kind=self.kind, describe=moments)
-        adapted = (replace(plain, adapt=True), discriminant())
-        readers = {"physio_state_rf": (plain, forest(100)), "physio_state_adapted": adapted}
-        return read_and_measure(original, released, readers, rng=rng)
+        task = Task(view="physio", label=self.label, kind=self.kind, describe=moments)
+        return read_and_measure(original, released, forest_and_adapted("physio_state", task), rng=rng)

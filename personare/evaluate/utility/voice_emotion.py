@@ -1,14 +1,14 @@
 """Reads the emotion from the sound of the voice: acoustic functionals by three readers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from personare.core.options import Positive, check_options
 from personare.core.types import Batch, Result
-from personare.evaluate.classifiers import discriminant, forest, svm
-from personare.evaluate.reading import Task, read_and_measure
+from personare.evaluate.classifiers import Train, svm
+from personare.evaluate.reading import Task, forest_and_adapted, read_and_measure
 
 __all__ = ["VoiceEmotion"]
 
@@ -41,9 +41,6 @@ class VoiceEmotion:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``functionals`` (1, D)."""
         plain = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
-        readers = {
-            "voice_emotion_svm": (plain, svm(self.penalty)),
-            "voice_emotion_rf": (plain, forest(self.trees)),
-            "voice_emotion_adapted": (replace(plain, adapt=True), discriminant()),
-        }
+        readers: dict[str, tuple[Task, Train]] = {"voice_emotion_svm": (plain, svm(self.penalty))}
+        readers |= forest_and_adapted("voice_emotion", plain, self.trees)
         return read_and_measure(original, released, readers, rng=rng)

@@ -221,6 +221,7 @@ def test_every_file_says_what_it_needs():
         ("voice_emotion_cnn", {"steps": 0}),
         ("face_emotion_cnn", {"folds": 1}),
         ("sentence", {"folds": 1}),
+        ("phone_label", {"trees": 0}),
         ("prosody", {"lag_s": -1}),
         ("expression", {"moving": 0}),
     ],
