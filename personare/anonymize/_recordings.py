@@ -140,7 +140,9 @@ class Disguise:
                     "Give a cohort of at least two people (--background COHORT), or choose another method."
                 )
             if fit_on == "everyone" or outside:
-                return {"": method.fit(background(track, people), rng=_chance(method, seed, name, "fit"))}
+                fit = method.fit(background(track, people), rng=_chance(method, seed, name, "fit"))
+                # a background's people are others, even where they are called the same
+                return {"": fit} | ({} if outside else getattr(fit, "by_subject", {}))
             halves = (people[0::2], people[1::2])
             other = [
                 method.fit(background(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)

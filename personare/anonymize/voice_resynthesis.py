@@ -1,7 +1,7 @@
 """Resynthesizes the voice for a pseudo-speaker: how people differ on average is erased, how moods move it is kept."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ _SLOW_FRAMES = 31  # slower than this is the phrase, quicker the syllable
 _QUIET = 9.0  # nepers of power under the loudest: nobody speaks there
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 600.0
 _FEW = 5  # frames: a mean of fewer says nothing
+_RECORDINGS = 8.0  # recordings' worth of belief that a person moves as widely as everybody
 _MOST_FRAMES = 60_000
 
 
@@ -36,14 +37,15 @@ class VoiceResynthesis:
     The manner: pitch, how widely it moves (phrase, syllable), how the loudness swells, mean and spread of the
     spectrum's shape. ``fit`` learns along which combinations of them people differ from one another, measured by how
     far one person moves from take to take. The former are erased; the latter, where emotion lives, are kept. No label
-    of emotion is seen.
+    of emotion is seen. Whoever was fitted on is also given everybody's mean and spread of each number
+    (``by_subject``): together, many recordings tell mostly these.
 
-    **Guarantee**: the spectrum's movement leaves as one of ``codes`` shapes common to all, on a manner in which a
-    direction along which the *people it was fitted on* differ r times as much (in variance) as one of them from take
-    to take is damped to 1 / (1 + ``erase`` r). Aperiodicity, phase, jitter, background noise and everything above
-    8 kHz are not passed on. Loudness, timing (loosened by ``tempo``) and the melody's outline are, and still say
-    something about the person. People it was *not* fitted on are hidden far less: fit it on those to be hidden, on
-    all recordings of each.
+    **Guarantee**: the spectrum's movement, decorrelated within the recording, leaves as one of ``codes`` shapes common
+    to all, on a manner whose mean is the same for all *people it was fitted on*, and in which a direction along which
+    they differed r times as much (in variance) as one of them from take to take is damped to 1 / (1 + ``erase`` r).
+    Aperiodicity, phase, jitter, background noise and everything above 8 kHz are not passed on. Loudness, timing
+    (loosened by ``tempo``) and the melody's outline are, and still say something about the person. People it was *not*
+    fitted on are hidden far less: fit it on those to be hidden, on all recordings of each.
 
     **Source**: erasing as in A. Solomonoff, W. Campbell, I. Boardman, "Advances in channel compensation for SVM speaker
     recognition" (ICASSP 2005) and A. Hatch, S. Kajarekar, A. Stolcke, "Within-class covariance normalization for
@@ -81,7 +83,10 @@ class VoiceResynthesis:
         manners = np.where(np.isnan(manners), _mean(manners), manners)
         mean, keep, fill = _eraser(manners, people, self.erase)
         color = _mean(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
-        return _Fitted(options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color)
+        habits = _habits(manners, people)
+        return _Fitted(
+            options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color, habits=habits
+        )
 
 
 class _Take(NamedTuple):
@@ -91,7 +96,7 @@ class _Take(NamedTuple):
     spoken: Array  # (T,)
     pitch: Array  # (T, 2) phrase and syllable
     level: Array  # (T,)
-    shapes: Array  # (T, 11)
+    shapes: Array  # (T, 11) decorrelated
     spread: Array  # (11,) of the shapes before
     color: Array  # (2, 31) mean shape of voiced and unvoiced sounds
     manner: Array  # (29,), NaN where it cannot be had
@@ -106,6 +111,13 @@ class _Fitted:
     codes: Array  # (K, 11) of spread 1
     scale: Array  # (11,) common spread of the shapes
     color: Array  # (2, 31) common mean shapes
+    habits: Mapping[str, Array]  # by subject, (2, 29); see ``_habits``
+    subject: str = ""  # who speaks; empty: somebody it was not fitted on
+
+    @property
+    def by_subject(self) -> dict[str, "_Fitted"]:
+        """The same for each person it was fitted on, made for their habits."""
+        return {subject: replace(self, subject=subject) for subject in self.habits}
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the pseudo-speaker's speech; rate, length, channels and loudness are kept."""
@@ -117,7 +129,8 @@ class _Fitted:
 
         def change(samples: Array) -> Array:
             rng, take = np.random.default_rng(seed), _take(samples)
-            manner = self.mean + np.nan_to_num(take.manner - self.mean) @ self.keep
+            middle, stretch = self.habits.get(self.subject, (self.mean, 1.0))
+            manner = self.mean + np.nan_to_num(take.manner - middle) * stretch @ self.keep
             manner += self.options.filler * rng.standard_normal(len(manner)) @ self.fill
             pitch = manner[0] + take.pitch.clip(-3, 3) @ np.exp(manner[1:3].clip(-5, 0))
             pitch = pitch.clip(np.log(_LOWEST_HZ), np.log(_HIGHEST_HZ))
@@ -174,6 +187,17 @@ def _eraser(manners: Array, people: Array, strength: float) -> tuple[Array, Arra
     return mean, (white @ turn) * gain @ directions, (np.sqrt(ratio) * (1 - gain))[:, None] * directions
 
 
+def _habits(manners: Array, people: Array) -> dict[str, Array]:
+    """Return by person the mean manner, and how far each number's spread must be stretched to become everybody's."""
+    names, who = np.unique(people, return_inverse=True)
+    counts, means = np.bincount(who), np.array([manners[who == k].mean(axis=0) for k in range(len(names))])
+    squares = np.square(manners - means[who])
+    common = squares.sum(axis=0) / max(1, len(manners) - len(names)) + 1e-9
+    spread = np.array([squares[who == k].sum(axis=0) for k in range(len(names))]) + _RECORDINGS * common
+    stretch = np.sqrt(common / spread * (counts[:, None] - 1 + _RECORDINGS))
+    return dict(zip(names.tolist(), np.stack([means, stretch], axis=1), strict=True))
+
+
 def _take(samples: Array) -> _Take:
     """Split a recording into manner and movement."""
     pitch, power = taken_apart(samples, frame_ms=_FRAME_MS, low_hz=_LOWEST_HZ, high_hz=_HIGHEST_HZ)
@@ -201,6 +225,9 @@ def _take(samples: Array) -> _Take:
     melody, swell = np.stack([phrase, syllable], axis=1), uniform_filter1d(moved, _SLOW_FRAMES, mode="nearest")
     spread, pitch_spread = shapes[spoken].std(axis=0) + 0.02, _log_spread(melody, voiced, 0.01)
     level_spread = _log_spread(swell[:, None], spoken, 0.05)
+    shapes /= spread
+    size, axis = np.linalg.eigh(0.9 * np.cov(shapes[spoken].T, bias=True) + 0.1 * np.eye(_CODED))
+    shapes = shapes @ (axis / np.sqrt(size)) @ axis.T  # which cepstra move together is a habit too
     colors = np.concatenate([c[:_COLORED] for c in color])
     first = np.concatenate([[mean_pitch], pitch_spread, [loud[1] - loud[0]], level_spread])
     return _Take(
@@ -208,7 +235,7 @@ def _take(samples: Array) -> _Take:
         spoken=spoken,
         pitch=melody / np.exp(np.nan_to_num(pitch_spread)),
         level=swell / np.exp(np.nan_to_num(level_spread[0])),
-        shapes=shapes / spread,
+        shapes=shapes / (shapes[spoken].std(axis=0) + 0.02),
         spread=spread,
         color=np.array(color),
         manner=np.concatenate([first, colors, np.log(spread[:_COLORED])]),

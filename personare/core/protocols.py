@@ -47,7 +47,8 @@ from personare.core.types import (
 class VoiceAnonymizer(Protocol):
     """Speech of a person in, speech of somebody else out.
 
-    May offer ``fit(background: Iterable[tuple[str, Signal]], *, rng) -> VoiceAnonymizer`` over (subject, speech).
+    May offer ``fit(background: Iterable[tuple[str, Signal]], *, rng) -> VoiceAnonymizer`` over (subject, speech); what
+    is fitted may have ``by_subject``, a mapping to what hides each of these people.
     """
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
