@@ -15,7 +15,7 @@ CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")
 """Attacks on people who were planted to be found: they never stand for everybody."""
 
 GAIN = "learning_gain"
-"""Of an attack that names people: its top-1 less that of the same attack with half of the recordings to learn from."""
+"""Of an attack that names people: how many more of the others it ranks after the right one than with half to learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
