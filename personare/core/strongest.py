@@ -5,6 +5,7 @@ where it passed its self-test; where none did, the strongest of the others is gi
 """
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,9 @@ from personare.core.types import RISKS, Result
 
 CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")
 """Attacks on people who were planted to be found: they never stand for everybody."""
+
+GAIN = "learning_gain"
+"""Of an attack that names people: how many more of the others it ranks after the right one than with half to learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,18 @@ def group_of(row: Result) -> str:
 def informative(row: Result) -> bool:
     """Whether the attack behind a row passed its self-test."""
     return row.status != "not_informative"
+
+
+def lower_bounds(rows: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Return each top-1 that more recordings to learn from would raise, and what their second half added.
+
+    That is where the interval of what it added lies above zero, and that of the top-1 below one: who is named already
+    cannot be named more. Elsewhere the attack has what it can use; another one may still do more.
+    """
+    key = operator.attrgetter("release", "kind", "modality", "method", "attacker")
+    top1 = {key(r): r for r in rows if r.question == "identify" and r.figure == "top1"}
+    gains = [r for r in rows if r.figure == GAIN and informative(r) and r.low > 0 and key(r) in top1]
+    return [(top1[key(r)], r) for r in gains if top1[key(r)].high < 1]
 
 
 def strongest(rows: Sequence[Result]) -> Result | None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
+from personare.core.protocols import Enroller
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import RISKS, Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
+from personare.evaluate.identification import Halves, Trials, identify, learning_gain, measure_trials, not_measured
 from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.unmeasured import answers, kinds_of, measured, unmeasured
@@ -183,10 +184,12 @@ def _risks(original: Batch, released: Batch, seed: int, names: Sequence[str], op
         halves = [(enroll, test), (test, enroll)]
         reason = f"{len(single)} people with a single recording cannot be tested" if single else ""
     trials: list[Trials] = []
+    trained: dict[str, dict[Any, Enroller]] = {}
     for name, attack in attacks.items():
         try:
             if hasattr(attack, "fit"):
-                made = identify(attack, original, released, name=name, halves=halves, seed=seed)
+                known = trained.setdefault(name, {})
+                made = identify(attack, original, released, name=name, halves=halves, seed=seed, trained=known)
                 trials += made
                 if hasattr(attack, "compare"):
                     rows += attack.compare(original, released, rng=generator(seed, "compare", name))
@@ -197,6 +200,7 @@ def _risks(original: Batch, released: Batch, seed: int, names: Sequence[str], op
                 rows += [part] if isinstance(part, Result) else measure_trials(part, rng=rng)
         except Exception as error:
             rows += not_measured(attack, name, error)
+    rows += learning_gain(attacks, released, trials, halves=halves, trained=trained, seed=seed)
     return [replace(r, reason="; ".join(filter(None, (r.reason, reason)))) for r in rows]
 
 

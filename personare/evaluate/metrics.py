@@ -115,6 +115,13 @@ def top1_credit(scores: Array, truth: Array) -> Array:
     return np.asarray(right / best.sum(axis=1))
 
 
+def rank_credit(scores: Array, truth: Array) -> Array:
+    """Return the share of the other people who come after the right one in each trial (N, P): one half by chance."""
+    right = scores[np.arange(len(scores)), truth][:, None]
+    ties = (scores == right).sum(axis=1) - 1
+    return np.asarray(((scores < right).sum(axis=1) + ties / 2) / (scores.shape[1] - 1))
+
+
 def recall_and_accuracy(
     truth: Array, predicted: Array, person: Array, classes: Array, *, rng: np.random.Generator
 ) -> tuple[Estimate, Estimate, Array]:

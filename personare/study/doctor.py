@@ -21,6 +21,7 @@ _PACKAGES = {
     "pyworld": ("voice_vocoder", "pip install pyworld (needs a C++ compiler)"),
     "torch": ("learned methods and attacks", "pip install torch"),
     "resemblyzer": ("optional: pretrained speaker encoder as attacker", "pip install 'personare[speaker-encoder]'"),
+    "dlib": ("optional: pretrained face network as attacker", "pip install 'personare[face-attack]'"),
     "cyllama": ("optional: the assistant's language models in this process", "pip install 'personare[assistant]'"),
     "transformers": ("optional: the assistant's models in a folder", "pip install 'personare[assistant]'"),
     "spacy": ("optional: names in texts (text_redact)", "pip install 'personare[text]'"),

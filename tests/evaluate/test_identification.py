@@ -1,13 +1,15 @@
 """The three attackers, the split, and what is missing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from naming import tracks
 
 from personare.core.errors import DataError
+from personare.core.strongest import lower_bounds
 from personare.core.types import Batch
 from personare.data.splits import content_halves
 from personare.evaluate.identification import (
@@ -15,6 +17,7 @@ from personare.evaluate.identification import (
     FIGURES,
     Trials,
     identify,
+    learning_gain,
     measure_trials,
     not_measured,
 )
@@ -71,6 +74,69 @@ def _run(original, released, **options):
     diary = []
     fake = Nearest(diary, **options)
     return identify(fake, original, released, name="fake", halves=_halves(original), seed=0), diary
+
+
+def _crowd(strength, of=1, people=12, each=8):
+    """People with so many recordings, whose voices differ by ``strength``; so many of them sound the same."""
+    rng = np.random.default_rng(0)
+    own = strength * rng.standard_normal((people, 1, 40))
+    table = pd.DataFrame({"subject": np.repeat([f"{p:02d}" for p in range(people)], each)})
+    table.index = [f"{who}_{n}" for n, who in enumerate(table["subject"])]
+    clips = [own[int(who) // of] + rng.standard_normal((1, 40)) for who in table["subject"]]
+    return Batch.of(table, {"functionals": dict(zip(table.index, clips, strict=True))})
+
+
+def _gain(crowd, fake):
+    trained, halves = {}, _halves(crowd)
+    trials = identify(fake, crowd, crowd, name="fake", halves=halves, seed=0, trained=trained)
+    rest = {"halves": halves, "trained": {"fake": trained}, "seed": 0}
+    [top1, *_] = measure_trials(trials[2], rng=np.random.default_rng(0))
+    [gain] = learning_gain({"fake": fake}, crowd, trials, **rest)
+    assert str(learning_gain({"fake": fake}, crowd, trials, **rest)) == str([gain]), "it is stable under a seed"
+    return top1, gain
+
+
+@pytest.mark.parametrize(
+    ("crowd", "named", "bounded"),
+    [
+        (_crowd(0.3), (0.1, 0.3), True),  # four recordings are too few for voices that differ so little
+        (_crowd(2.0), (1.0, 1.0), False),
+        (_crowd(2.0, of=2), (0.4, 0.6), False),  # no recording tells twins apart, however many there are
+        (_crowd(0.0), (0.0, 0.2), False),
+    ],
+)
+def test_an_attacker_starved_of_recordings_is_told_from_one_that_has_enough(crowd, named, bounded):
+    top1, gain = _gain(crowd, Nearest([]))
+    assert named[0] <= top1.value <= named[1]
+    assert bool(lower_bounds([top1, gain])) is bounded
+    assert (gain.low > 0) is bounded
+
+
+def test_a_lower_bound_is_of_an_attack_that_passed_its_self_test_and_leaves_room():
+    top1, gain = _gain(_crowd(0.5), Nearest([]))
+    assert lower_bounds([top1, gain]) == [(top1, gain)]
+    assert not lower_bounds([replace(top1, high=1.0), gain])
+    assert not lower_bounds([top1, replace(gain, status="not_informative")])
+    assert not lower_bounds([replace(top1, release="another"), gain])
+
+
+@pytest.mark.parametrize(("learns", "fits"), [(True, 4), (False, 0)])
+def test_what_either_half_of_the_recordings_gives_costs_what_one_training_does(learns, fits):
+    crowd, fake = _crowd(0.5), Nearest([])
+    fake = type("Fake", (Nearest,), {"learns": learns})(fake.diary)
+    trained, halves = {}, _halves(crowd)
+    trials = identify(fake, crowd, crowd, name="fake", halves=halves, seed=0, trained=trained)
+    before = len(fake.diary)
+    learning_gain({"fake": fake}, crowd, trials, halves=halves, trained={"fake": trained}, seed=0)
+    seen = [(what, ids) for what, ids, _ in fake.diary[before:]]
+    assert [what for what, _ in seen].count("fit") == fits
+    assert [len(ids) for what, ids in seen if what != "test"] == [24] * (4 + fits), "of 48, two of each person"
+    assert frozenset().union(*(ids for what, ids in seen if what == "test")) == frozenset(crowd.ids)
+
+
+def test_one_recording_each_cannot_be_halved():
+    _, gain = _gain(_crowd(1.0, each=2), Nearest([]))
+    assert (gain.status, gain.figure) == ("not_measured", "learning_gain") and "two recordings" in gain.reason
 
 
 def test_guarantee_nobody_is_named_but_who_is_in_the_cohort_whose_release_it_is(people):

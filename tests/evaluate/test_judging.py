@@ -8,6 +8,7 @@ import pytest
 from naming import tracks
 
 from personare.core.errors import OptionError, UnknownMethodError
+from personare.core.strongest import lower_bounds
 from personare.core.types import Batch, Result
 from personare.evaluate.judging import applies, check_attacks, judge
 from personare.evaluate.selftest import marked, needed, strongest
@@ -53,6 +54,14 @@ def test_unprotected_data_are_recognized_even_as_a_copy(people, before):
     assert {r.release for r in before} == {"original"}
     same = [find(before, "strongest.top1", a).value for a in ("ignorant", "lazy_informed", "semi_informed")]
     assert len(set(same)) == 1
+
+
+def test_a_lower_bound_is_said_of_the_strongest_attack_and_nothing_of_one_that_has_enough(people, plant, before):
+    masked = _judge(people, plant(identity=0.7, noise=5), baseline=before, attacks=["voice_prosody"], utilities=[])
+    assert lower_bounds(masked) == [(find(masked, "voice_prosody.top1"), find(masked, "voice_prosody.learning_gain"))]
+    assert "a lower bound: with more recordings to learn from" in find(masked, "strongest.top1").reason
+    assert "a lower bound" not in find(masked, "strongest.top1", "ignorant").reason
+    assert not lower_bounds(before) and "lower bound" not in find(before, "strongest.top1").reason
 
 
 def test_without_a_baseline_it_is_measured(people, nobody):

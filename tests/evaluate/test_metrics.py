@@ -5,6 +5,7 @@ import pytest
 
 from personare.evaluate.metrics import (
     mean_over_people,
+    rank_credit,
     recall_and_accuracy,
     top1_credit,
     verification,
@@ -127,3 +128,8 @@ def test_verification_agrees_with_the_plain_figures():
     assert all(e.low <= e.value <= e.high for e in found.values())
     assert sum(pictures["mated"]["counts"]) == 60
     assert sum(pictures["non_mated"]["counts"]) == 240
+
+
+def test_rank_credit_counts_the_others_behind_and_half_of_those_beside():
+    scores = np.array([[3.0, 2, 1], [3, 2, 1], [1, 1, 0], [0, 0, 0]])
+    assert rank_credit(scores, np.array([0, 1, 0, 2])).tolist() == [1, 0.5, 0.75, 0.5]

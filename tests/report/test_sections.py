@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -78,3 +79,19 @@ def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
     assert first == ["face emotion, original", "0.39", "0.68", "[0.61–0.74]", "0.68", "off-the-shelf reader"]
     assert "0.91 [0.87–0.95]" in second
     assert third == ["R2", "0.052 (mean)", "–", "–", "speaker encoder absent"]
+
+
+def test_a_share_that_more_recordings_would_raise_is_told_first(fake_run: Path) -> None:
+    rows = json.loads((fake_run / "results.json").read_text(encoding="utf-8"))
+    gains = []
+    for release in ("original", "voice_veil", "face_pixelate", "face_solid"):
+        top1 = next(r for r in rows if (r["release"], r["figure"], r["attacker"]) == (release, "top1", "semi_informed"))
+        gains.append({**top1, "figure": "learning_gain", "value": 0.12, "low": 0.05, "high": 0.2, "reason": ""})
+    gains[2]["status"], gains[3]["low"] = "not_informative", 0.0
+    write(fake_run, "results", rows + gains)
+    write(fake_run, "details", [*json.loads((fake_run / "details.json").read_text(encoding="utf-8")), *[{}] * 4])
+    text = write_report(fake_run).read_text(encoding="utf-8")
+    first = " ".join(text[: text.index('<section id="frontier">')].split())
+    assert "More recordings would identify more people" in first
+    assert "voice_veil (strongest: 27 % at first guess; the right person passed 12 % [5–20] of the others)." in first
+    assert "original (" not in first and "face_pixelate (" not in first and "face_solid (" not in first

@@ -1,6 +1,10 @@
 """Every attack finds planted identity and finds nothing where nothing is; each Guarantee is a test."""
 
+from itertools import product
+
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from naming import tracks
 
@@ -11,6 +15,9 @@ from personare.core.types import Batch
 from personare.data.splits import content_halves
 from personare.evaluate.identification import identify, measure_trials
 from personare.evaluate.unmeasured import answers
+from personare.features import audio
+from personare.features.functionals import describe
+from personare.features.models import MODELS
 
 FOLDER = "personare.evaluate.attacks"
 QUICK = {
@@ -162,6 +169,52 @@ def test_the_speaker_encoder_names_people_and_gives_r1_and_r2(monkeypatch, peopl
     assert (r1.name, r2.name) == ("voice_encoder.r1", "voice_encoder.r2")
     assert r1.value == pytest.approx(1.0, abs=0.01)
     assert r2.value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("face_dlib", "dlib", "face-attack"), ("voice_dvector", "librosa", "speaker-encoder")],
+)
+def test_a_pretrained_network_names_the_extra_that_brings_it_and_refuses_other_content(
+    name, package, extra, tmp_path, monkeypatch
+):
+    attack, modules = create(FOLDER, name), __import__("sys").modules
+    parts = ("face_recognition_model_v1", "melspectrogram")
+    for module in (package, f"{package}.feature"):
+        monkeypatch.setitem(modules, module, None)
+    with pytest.raises(MissingModelError, match=rf"personare\[{extra}\]"):
+        attack.fit({}, {}, rng=np.random.default_rng(0))
+    for module in (package, f"{package}.feature"):
+        monkeypatch.setitem(modules, module, type("Module", (), {part: None for part in parts}))
+    monkeypatch.setenv("PERSONARE_MODELS", str(tmp_path))
+    for model in ("dlib_face", "dvector"):
+        (tmp_path / MODELS[model].file).write_bytes(b"another network")
+    with pytest.raises(MissingModelError, match="checksum differs"):
+        attack.fit({}, {}, rng=np.random.default_rng(0))
+
+
+@pytest.mark.real
+def test_dlib_names_people_by_clear_faces_and_nobody_by_black_ones(real_data):
+    pytest.importorskip("dlib", reason="needs the extra face-attack")
+    found = {}
+    for person, picture in product(range(1, 5), range(1, 3)):
+        image = cv2.imread(str(real_data / f"orl-faces/s{person}/{picture}.pgm"))[10:, :]
+        found[f"{person}_{picture}"] = cv2.resize(image, (112, 112))[None]
+    table = pd.DataFrame({"subject": [i[0] for i in found]}, index=list(found))
+    clear, black = (Batch.of(table, {"faces112": {i: f * k for i, f in found.items()}}) for k in (1, 0))
+    assert top1("face_dlib", clear, clear)["semi_informed"].value == 1.0
+    assert top1("face_dlib", clear, black)["semi_informed"].value < 0.5
+
+
+@pytest.mark.real
+def test_dvectors_name_people_by_their_voice_and_nobody_by_silence(real_data):
+    pytest.importorskip("librosa", reason="needs the extra speaker-encoder")
+    files = [f for who in ("03", "08", "11") for f in sorted((real_data / "emodb").glob(f"{who}*.flac"))[:16:4]]
+    table = pd.DataFrame({"subject": [f.stem[:2] for f in files]}, index=[f.stem for f in files])
+    spoken = {f.stem: describe(audio.read(f), ["waveform"])["waveform"] for f in files}
+    voices, silence = (Batch.of(table, {"waveform": {i: s * k for i, s in spoken.items()}}) for k in (1, 0))
+    assert top1("voice_dvector", voices, voices)["semi_informed"].value > 0.8
+    assert top1("voice_dvector", voices, silence)["semi_informed"].value < 0.5
 
 
 @pytest.mark.parametrize(
