@@ -29,7 +29,7 @@ _LEAST = 1e-10
 _SWELL_S = 1.0  # quicker, the loudness of one sound would fall on another, which few understand
 _LONGEST_WORD_S = 0.7  # the first of a phrase is often said to begin with the breath before it
 _FARTHEST = 0.7  # log pitch from its median: an octave
-_SPREAD = 0.2  # of log pitch, where it is set
+_LEVEL = np.full((1, 1), 0.03)  # everybody is as loud
 _MOST_UNKNOWN = 0.25  # share of words that the dictionary may lack
 
 
@@ -38,8 +38,8 @@ class VoiceRetell:
     """Recognize the words, speak them in an invented voice, and lay the course of pitch and loudness over them.
 
     **Guarantee**: of a recording leave only the recognized words, when each phrase begins and ends, the course of the
-    pitch around its median (smoothed over ``smooth_s``, as wide as ``pitch_range`` says), that of the loudness over a
-    second, and its mean. How a sound is formed, breath, laughter, noises and whatever is no word do not leave.
+    pitch around its median (smoothed over ``smooth_s``) and that of the loudness around its mean (over a second). The
+    height of the voice, how loud it is, how a sound is formed, breath, laughter, noises and what is no word do not.
     A recording is withheld if no words are recognized, if they are not English, if their mean probability is under
     ``least_probability``, or if the dictionary lacks more than a quarter of them. Choice of words stays, and names.
 
@@ -51,7 +51,6 @@ class VoiceRetell:
 
     needs_words: ClassVar[bool] = True
 
-    pitch_range: Literal["keep", "set"] = "keep"  # whether the pitch moves as widely as it did or as everybody's
     smooth_s: float = 0.3  # what is quicker in the pitch is the voice's own (its loudness: quicker than 1 s), 0.05 to 2
     least_probability: float = 0.5  # of the words on average; under it nothing is released, 0 to 1
     policy: Literal["recording", "person", "common"] = "recording"  # whose voice a recording gets
@@ -67,7 +66,7 @@ class VoiceRetell:
         recognize: Recognizer = transcribe_in_words,
         draw: Callable[[np.random.Generator], Voice] = draw_voice,
     ) -> Signal:
-        """Return the words in a drawn voice, all channels alike; rate, length, channels and loudness are kept."""
+        """Return the words in a drawn voice, all channels alike; rate, length and channels are kept."""
         samples = samples_of(speech)
         transcript = recognize(samples)
         self._check(transcript)
@@ -79,20 +78,19 @@ class VoiceRetell:
         phrases = list(_phrases(transcript.words))
         courses = [self._course(_take(samples[_samples(p[0].start_s) : _samples(p[-1].end_s)])) for p in phrases]
         melody, level = (np.concatenate([getattr(c, part) for c in courses]) for part in ("melody", "level"))
-        melody = melody[np.isfinite(melody)] if np.isfinite(melody).any() else np.zeros(1)
-        width = _SPREAD / (melody.std() + 0.01) if self.pitch_range == "set" else 1.0
+        median = np.median(melody[np.isfinite(melody)]) if np.isfinite(melody).any() else 0.0
         told = np.zeros(len(samples), np.float32)
         for words, course in zip(phrases, courses, strict=True):
             sound = self._spoken(
                 voice.speak([word.text for word in words]),
-                np.nan_to_num((course.melody - np.median(melody)) * width).clip(-_FARTHEST, _FARTHEST),
+                np.nan_to_num(course.melody - median).clip(-_FARTHEST, _FARTHEST),
                 course.level - level.mean(),
             )
             begin = _samples(words[0].start_s) + course.begin
             told[begin : begin + len(sound)] += sound[: max(0, len(told) - begin)]
         values = resample(Signal(values=told[:, None], rate_hz=RATE_HZ), speech.rate_hz).values[: len(speech.values)]
         values = np.pad(values, ((0, len(speech.values) - len(values)), (0, speech.values.shape[1] - 1)), mode="edge")
-        return match_loudness(replace(speech, values=values), speech)
+        return match_loudness(replace(speech, values=values), replace(speech, values=_LEVEL))
 
     def _check(self, transcript: Transcript) -> None:
         words = transcript.words
@@ -128,7 +126,7 @@ class VoiceRetell:
         own, voiced = self._course(take), take.pitch > 0
         frames = min(len(melody), round(_LONGEST * len(take.pitch)))
         at = np.rint(np.linspace(0, len(take.pitch) - 1, frames)).astype(int)
-        breath = breathiness(samples, take.pitch, frame_ms=_FRAME_MS)
+        breath = breathiness(samples[take.begin :], take.pitch, frame_ms=_FRAME_MS)
         center = np.log(np.median(take.pitch[voiced])) if voiced.any() else 0.0
         pitch = np.where(voiced[at], np.exp(center + melody[:frames]), 0.0)
         louder = level[:frames] - (own.level - own.level.mean())[at]

