@@ -5,7 +5,7 @@ import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,7 @@ class Disguise:
     words_options: Mapping[str, Any] = field(default_factory=dict)
     phone_options: Mapping[str, Any] = field(default_factory=dict)
     watermark: bool = False  # put a mark that outlives re-encoding into the voice
+    bleep_names: bool = False  # put a tone where the voice says what names somebody (English; extras asr and text)
     keep_sound: bool = False  # carry the *original* sound over into the video: the voice then stays identifiable
 
     def __post_init__(self) -> None:
@@ -62,6 +63,8 @@ class Disguise:
             raise OptionError(f"Release '{self.name}' hides nothing. Name a method of a channel, e.g. for the voice.")
         if self.watermark and not self.voice:
             raise OptionError(f"Release '{self.name}' has no new voice to put a watermark into. Name a voice method.")
+        if self.bleep_names and not (self.voice or self.keep_sound):
+            raise OptionError(f"Release '{self.name}' has no sound in which to bleep names. Name a voice method.")
         if self.keep_sound and self.voice:
             raise OptionError(f"Release '{self.name}' cannot both keep the original sound and replace it.")
         for channel, name in self.channels.items():
@@ -284,6 +287,10 @@ class Masks:
     def _speech(self, recording: Recording, source: Path, corrections: Corrections) -> Signal:
         """Return the speech changed, after a check that it really changed; what is bleeped no method gets to hear."""
         speech = audio.read(source)
+        if self.disguise.bleep_names:
+            from personare.features.spoken_names import spoken_names  # brings the recognizer's and the finder's files
+
+            corrections = replace(corrections, bleep=(*corrections.bleep, *spoken_names(speech)))
         if self.disguise.keep_sound:
             return corrections.bleeped(speech, tone=True)
         speech = corrections.bleeped(speech, tone=False)

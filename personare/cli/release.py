@@ -92,6 +92,7 @@ def _channel_options(command: Any) -> Any:
 @click.option("--keep", multiple=True, metavar="REGION", help="Leave this region (left,top,right,bottom in 0..1).")
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
 @click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
+@click.option("--bleep-names", is_flag=True, help="Put a tone where names, places and the like are said (English).")
 @click.option("--watermark", is_flag=True, help="Put a mark into the new voice that outlives re-encoding.")
 @click.option("--background", type=PATH, help="Cohort to fit methods on that must learn from other people.")
 @click.option(
@@ -129,6 +130,7 @@ def anonymize(source: Path, target: str, **how: Any) -> None:
         **methods,
         **chosen,
         watermark=how["watermark"],
+        bleep_names=how["bleep_names"],
         keep_sound=how["keep_sound"],
     )
     if options:

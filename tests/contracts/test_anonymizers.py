@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from personare.core import registry
-from personare.core.errors import OptionError
+from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Face, LocatedFrame, Signal
 
 PACKAGE = "personare.anonymize"
 METHODS = registry.find(PACKAGE)
 VOICES = [name for name in METHODS if name.startswith("voice_")]
+WORDLESS = [name for name in VOICES if not getattr(registry.load(PACKAGE, name), "needs_words", False)]
 FACES = [name for name in METHODS if name.startswith("face_")]
 
 
@@ -38,7 +39,7 @@ def voice(name):
     return fitted(registry.create(PACKAGE, name), iter(people))
 
 
-@pytest.mark.parametrize("name", VOICES)
+@pytest.mark.parametrize("name", WORDLESS)
 @pytest.mark.parametrize(("rate_hz", "channels"), [(16000, 1), (44100, 2)])
 def test_voice_keeps_rate_length_channels_and_loudness(name, rate_hz, channels):
     before = speech(rate_hz, 1.0, channels)
@@ -52,7 +53,7 @@ def test_voice_keeps_rate_length_channels_and_loudness(name, rate_hz, channels):
     assert abs(level[0] - level[1]) < 1.5
 
 
-@pytest.mark.parametrize("name", VOICES)
+@pytest.mark.parametrize("name", WORDLESS)
 def test_voice_comes_out_new_and_reproducible(name):
     before = speech(16000, 1.0)
     method = voice(name)
@@ -61,7 +62,7 @@ def test_voice_comes_out_new_and_reproducible(name):
     assert np.corrcoef(once.values[:, 0], before.values[:, 0])[0, 1] < 0.999
 
 
-@pytest.mark.parametrize("name", VOICES)
+@pytest.mark.parametrize("name", WORDLESS)
 @pytest.mark.parametrize("seconds", [0.1, 0.5])
 def test_voice_survives_silence_and_short_sound(name, seconds):
     silent = Signal(values=np.zeros((int(16000 * seconds), 1), dtype=np.float32), rate_hz=16000)
@@ -69,6 +70,13 @@ def test_voice_survives_silence_and_short_sound(name, seconds):
         after = voice(name)(before, rng=generator(1, name))
         assert after.values.shape == before.values.shape
         assert np.isfinite(after.values).all()
+
+
+@pytest.mark.parametrize("name", sorted({*VOICES} - {*WORDLESS}))
+def test_voice_that_needs_words_withholds_a_recording_without(name):
+    silent = Signal(values=np.zeros((16000, 1), dtype=np.float32), rate_hz=16000)
+    with pytest.raises(DataError, match="words"):
+        voice(name)(silent, rng=generator(1, name))
 
 
 def portrait(seed: int, index: int, found: bool = True, certain: bool = True) -> LocatedFrame:
