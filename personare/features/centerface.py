@@ -49,7 +49,7 @@ def find_faces(image: Array, threshold: float = 0.3, *, short_side: int = _SHORT
 
 
 def find_turned_faces(image: Array, threshold: float, *, short_side: int = _SHORT_SIDE, threads: int = 1) -> Array:
-    """Return the faces in a picture as ``find_faces`` does, upright ones and those turned by up to half a turn."""
+    """Return the faces in a picture, upright and turned ones; a box holds what all quarters see that see it well."""
     faces = np.empty((0, 5), np.float32)
     for quarter in (3, 2, 1, 0):
         turned = np.ascontiguousarray(np.rot90(image, quarter))
@@ -59,7 +59,11 @@ def find_turned_faces(image: Array, threshold: float, *, short_side: int = _SHOR
             left, top, right, bottom, score = faces.T
             faces = np.stack([turned.shape[0] - bottom, left, turned.shape[0] - top, right, score], axis=1)
     faces = faces[np.argsort(-faces[:, 4], kind="stable")]
-    return faces[best(faces)]
+    kept = faces[best(faces)]
+    for face, overlap in zip(kept, shared(kept, faces), strict=True):
+        same = faces[(overlap >= 0.3) & (faces[:, 4] >= face[4] / 2)]  # a turned look cuts off chin and forehead
+        face[:4] = np.concatenate([same[:, :2].min(axis=0), same[:, 2:4].max(axis=0)])
+    return kept
 
 
 def closely(
