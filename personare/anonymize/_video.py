@@ -15,8 +15,7 @@ from personare.core.protocols import FaceAnonymizer
 from personare.core.types import Array, LocatedFrame, Signal
 from personare.features import video
 from personare.features.marks import mark
-
-COVER_LEVEL = 128  # gray of a frame that is covered whole; it tells nothing of what was there
+from personare.features.masking import COVER_LEVEL
 
 Locate = Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]]
 
@@ -26,7 +25,7 @@ class Tally:
     """What was done to one video."""
 
     frames: int = 0  # written, as many as were read
-    covered_whole: int = 0  # frames shown as plain gray, because the faces in them could not be vouched for
+    covered_whole: int = 0  # frames shown as plain gray, because their faces or people could not be vouched for
     faces_seen: int = 0  # frames in which at least one face was seen and treated
     seconds: float = 0.0  # length of the video in its own time
     smallest_face_px: float = float("nan")  # width of the smallest face promised to be found; NaN: nothing promised
@@ -95,7 +94,10 @@ def anonymize_video(
                 raise DataError(f"The face method passed frame {frame.number} through as it was; it is at fault.")
             writer.write(image if frame.certain else np.full_like(image, COVER_LEVEL), time_s=frame.time_s)
             tally.frames += 1
-            tally.covered_whole += not frame.certain
+            grayed = (
+                frame.has_faces and (image[0] == COVER_LEVEL).all() and (image == COVER_LEVEL).all()
+            )  # a row is fast
+            tally.covered_whole += bool(grayed) or not frame.certain
             tally.faces_seen += frame.has_faces
             tally.seconds = frame.time_s + 1 / info.rate_hz
         if waiting:

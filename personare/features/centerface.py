@@ -48,14 +48,35 @@ def find_faces(image: Array, threshold: float = 0.3, *, short_side: int = _SHORT
     return faces
 
 
-def closely(image: Array, threshold: float, region: Array, *, smallest_px: float, threads: int) -> Array:
+def find_turned_faces(image: Array, threshold: float, *, short_side: int = _SHORT_SIDE, threads: int = 1) -> Array:
+    """Return the faces in a picture, upright and turned ones; a box holds what all quarters see that see it well."""
+    faces = np.empty((0, 5), np.float32)
+    for quarter in (3, 2, 1, 0):
+        turned = np.ascontiguousarray(np.rot90(image, quarter))
+        here = find_faces(turned, threshold, short_side=short_side, threads=threads)
+        faces = np.concatenate([faces, here])
+        if quarter:  # turned back by one: (x, y) of a picture so many rows high is (height - y, x) before
+            left, top, right, bottom, score = faces.T
+            faces = np.stack([turned.shape[0] - bottom, left, turned.shape[0] - top, right, score], axis=1)
+    faces = faces[np.argsort(-faces[:, 4], kind="stable")]
+    kept = faces[best(faces)]
+    for face, overlap in zip(kept, shared(kept, faces), strict=True):
+        same = faces[(overlap >= 0.3) & (faces[:, 4] >= face[4] / 2)]  # a turned look cuts off chin and forehead
+        face[:4] = np.concatenate([same[:, :2].min(axis=0), same[:, 2:4].max(axis=0)])
+    return kept
+
+
+def closely(
+    image: Array, threshold: float, region: Array, *, smallest_px: float, threads: int, turned: bool = False
+) -> Array:
     """Return the faces that lie wholly in a rectangle (4,) of a picture, from ``smallest_px`` on."""
     bounds = np.array(image.shape[1::-1])
     left, top = np.floor(region[:2]).astype(int)
     right, bottom = np.ceil(region[2:]).astype(int)
     part = image[top:bottom, left:right]
     scale = max(SURE_PX / smallest_px, 7 * _SHORT_SIDE // 4 / min(image.shape[:2]))
-    faces = find_faces(part, threshold, short_side=max(_MULTIPLE, round(scale * min(part.shape[:2]))), threads=threads)
+    find = find_turned_faces if turned else find_faces
+    faces = find(part, threshold, short_side=max(_MULTIPLE, round(scale * min(part.shape[:2]))), threads=threads)
     faces[:, :4] += np.tile([left, top], 2)
     cut_off = ((faces[:, :2] < [left + 2, top + 2]) & (np.array([left, top]) > 0)).any(axis=1)
     cut_off |= ((faces[:, 2:4] > [right - 2, bottom - 2]) & (np.array([right, bottom]) < bounds)).any(axis=1)
@@ -63,9 +84,12 @@ def closely(image: Array, threshold: float, region: Array, *, smallest_px: float
 
 
 def find_large_faces(image: Array, threshold: float, *, threads: int) -> Array:
-    """Return the faces in a picture as ``find_faces`` does, and those of which only a part fits into it."""
+    """Return the faces in a picture, turned ones where none is upright, and those of which only a part fits into it."""
     inside = find_faces(image, threshold, threads=threads)
     large = inside[inside[:, 4] >= 0.5, :4]
+    if not len(large):
+        inside = find_turned_faces(image, threshold, threads=threads)
+        large = inside[inside[:, 4] >= 0.5, :4]
     height, width = image.shape[:2]
     if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(height, width)) ** 2:
         return inside  # beside such a face none fills the picture

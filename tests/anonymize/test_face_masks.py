@@ -1,5 +1,7 @@
 """Solid, blur, pixelate: what is covered, how strongly, and what a user may leave out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from personare.anonymize.face_pixelate import FacePixelate
 from personare.anonymize.face_solid import FaceSolid
 from personare.core.errors import OptionError
 from personare.core.types import Face, LocatedFrame
+from personare.features import masking
+from personare.features.masking import COVER_LEVEL
 
 METHODS = [FaceSolid, FaceBlur, FacePixelate]
 BOX = np.array([60.0, 40.0, 140.0, 140.0], dtype=np.float32)
@@ -164,3 +168,82 @@ def test_strengths_that_cannot_be_used_are_refused():
     for wrong in (lambda: FaceBlur(strength=0), lambda: FacePixelate(columns=0), lambda: FaceSolid(color=(1, 2, 300))):
         with pytest.raises(OptionError):
             wrong()
+
+
+FACE = np.array([85.0, 60.0, 115.0, 100.0], dtype=np.float32)
+BODY = np.zeros((180, 240), bool)
+BODY[30:, 50:150] = True
+
+
+class Segmenter:
+    """Knows where the person is, in place of a network; ``sure`` is its confidence."""
+
+    sure = 1.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def confidence(self, image):
+        return np.where(BODY, np.float32(self.sure), np.float32(0.01))
+
+
+@pytest.fixture
+def segmenter(monkeypatch):
+    monkeypatch.setattr(masking, "PersonSegmenter", Segmenter)
+
+
+def person_in_room(person, room):
+    """A frame with the body of one of several people, all with the same face, in one of several rooms."""
+    one, other, face = (located(seed=seed).image for seed in (person, room, 99))
+    image = np.where(BODY[:, :, None], one, other)
+    image[44:116, 70:130] = face[44:116, 70:130]
+    return LocatedFrame(index=0, time_s=0.0, image=image, faces=located(FACE).faces, certain=True)
+
+
+def identified(method, gallery, probes):
+    """How many people, in a different room each, an attacker names who compares the pixels of two frames."""
+    known, seen = ([shown(method, frame).astype(float) for frame in frames] for frames in (gallery, probes))
+    nearest = [int(np.argmin([np.abs(one - other).mean() for other in known])) for one in seen]
+    return np.mean(np.equal(nearest, np.arange(len(seen))))
+
+
+@pytest.mark.usefixtures("segmenter")
+@pytest.mark.parametrize("cls", METHODS)
+def test_guarantee_nothing_of_the_person_is_left_beside_the_face(cls):
+    gallery, probes = ([person_in_room(p, room + p % 2) for p in range(4)] for room in (50, 50))
+    assert identified(cls(), gallery, probes) == 1, "clothes name them"
+    covered = [shown(cls(cover="person"), person_in_room(p, 50)) for p in range(4)]
+    assert all((image == covered[0]).all() for image in covered), "all of them look the same"
+    assert (covered[0][:, 200:] == person_in_room(0, 50).image[:, 200:]).all(), "the room is left as it was"
+
+
+@pytest.mark.usefixtures("segmenter")
+@pytest.mark.parametrize("cls", METHODS)
+def test_guarantee_nothing_of_the_background_is_left(cls):
+    rooms = [person_in_room(0, room) for room in range(50, 54)]
+    assert identified(cls(), rooms, rooms) == 1
+    covered = [shown(cls(cover="background"), frame)[~BODY] for frame in rooms]
+    assert all((image == COVER_LEVEL).all() for image in covered)
+
+
+@pytest.mark.parametrize("cls", METHODS)
+def test_guarantee_nothing_but_the_faces_is_left(cls):
+    frames = [person_in_room(p, 50 + p) for p in range(4)]
+    assert identified(cls(), frames, frames) == 1
+    covered = [shown(cls(cover="all"), frame) for frame in frames]
+    assert all((image[:44] == COVER_LEVEL).all() and (image[116:] == COVER_LEVEL).all() for image in covered)
+    assert covered[0][80, 100].tolist() == shown(cls(), frames[0])[80, 100].tolist(), "the treated face is still there"
+
+
+@pytest.mark.usefixtures("segmenter")
+@pytest.mark.parametrize("cover", ["person", "background"])
+def test_a_frame_whose_people_are_in_doubt_is_gray_all_over(cover, monkeypatch):
+    method, frame = FaceBlur(cover=cover), person_in_room(0, 50)
+    assert (shown(method, frame) != COVER_LEVEL).any()
+    elsewhere = replace(frame, faces=located(np.add(FACE, [90, 0, 90, 0])).faces)
+    assert (shown(method, elsewhere) == COVER_LEVEL).all(), "a face where the segmenter sees nobody"
+    monkeypatch.setattr(Segmenter, "sure", 0.5)
+    assert (shown(method, replace(frame, faces=())) == COVER_LEVEL).all(), "half of the picture is in doubt"

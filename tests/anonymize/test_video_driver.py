@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from personare.anonymize._recordings import Disguise, Outcome, as_release
-from personare.anonymize._video import COVER_LEVEL, anonymize_video
+from personare.anonymize._video import anonymize_video
 from personare.anonymize.face_solid import FaceSolid
 from personare.core.errors import DataError
 from personare.core.types import Face, LocatedFrame, Signal
 from personare.features import audio, video
 from personare.features.face import FaceLocator
+from personare.features.masking import COVER_LEVEL
 
 BOX = np.array([20.0, 10.0, 44.0, 38.0])
 
@@ -180,3 +181,14 @@ def test_the_detector_finds_nobody_in_what_is_written(real_data: Path, tmp_path,
     video.check(target)
     with av.open(str(target)) as container:
         assert len(container.streams.audio) == (sound is not None)
+
+
+def test_a_frame_that_the_method_makes_gray_all_over_is_counted(source):
+    @dataclass
+    class Gray:
+        def __call__(self, frames, *, subject, rng):
+            for frame in frames:
+                yield np.full_like(frame.image, COVER_LEVEL) if frame.index < 3 else frame.image // 2
+
+    _, outcome = run(source, Gray())
+    assert outcome.covered_whole == 3

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from personare.anonymize._video import COVER_LEVEL, anonymize_video
+from personare.anonymize._video import anonymize_video
 from personare.anonymize.face_avatar import FaceAvatar
 from personare.anonymize.face_landmarks import FaceLandmarks
 from personare.anonymize.face_solid import FaceSolid
@@ -25,6 +25,7 @@ from personare.features.corrections import (
     corrections_of,
     read_corrections,
 )
+from personare.features.masking import COVER_LEVEL
 
 HEIGHT, WIDTH, SIDE, RATE_HZ, FRAMES = 96, 160, 32, 25, 40
 RED = (255, 0, 0)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from personare.core.errors import OptionError
-from personare.features import video
-from personare.features.centerface import find_faces, shrink
+from personare.core.types import Face
+from personare.features import centerface, video
+from personare.features.centerface import closely, find_faces, shrink
 from personare.features.face import FaceLocator, square
 
 HEIGHT, WIDTH, SIDE = 144, 192, 32
@@ -199,6 +200,22 @@ def test_two_films_at_once_are_searched_apart():
         assert boxes == alone
 
 
+def test_a_doubtful_face_counts_where_nobody_else_is_seen():
+    alone = located([scene([(60, 50)])] * 6, Finder(score=0.22))
+    assert_nobody_is_shown(alone)
+    assert all(frame.faces and frame.certain for frame in alone)
+    assert not any(frame.faces for frame in located([scene([(60, 50)])] * 6, Finder(score=0.19)))
+
+    class Beside(Finder):
+        def __call__(self, image, threshold, region=None):
+            faces = super().__call__(image, threshold, region)
+            faces[faces[:, 0] > WIDTH / 2, 4] = 0.22
+            return faces
+
+    both = located([scene([(20, 50), (130, 50)])] * 6, Beside())
+    assert all(len(frame.faces) == 1 for frame in both)
+
+
 def test_nobody_there_is_certain():
     frames = located([scene([])] * 30)
     assert all(frame.certain and not frame.faces for frame in frames)
@@ -363,6 +380,19 @@ class YuNet:
         return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
 
 
+@pytest.mark.parametrize("seen", range(4))
+def test_a_face_that_is_seen_in_one_turn_of_the_picture_alone_is_placed_where_it_is(seen, monkeypatch):
+    image = scene([(100, 20)])[:, :170]
+    turned = iter((3, 2, 1, 0))
+
+    def find(picture, threshold, *, short_side, threads):
+        boxes = truth(picture) if next(turned) == seen else np.empty((0, 4))
+        return np.concatenate([boxes, np.full((len(boxes), 1), 0.9)], axis=1)
+
+    monkeypatch.setattr(centerface, "find_faces", find)
+    np.testing.assert_array_equal(centerface.find_turned_faces(image, 0.3)[:, :4], truth(image))
+
+
 def exposed(frames, models_dir, *, dense_every=3):
     """Count the faces that YuNet (every frame) or CenterFace (every third) finds, and list those that are shown."""
     yunet, dense = YuNet(models_dir), partial(find_faces, short_side=320)
@@ -432,6 +462,26 @@ def test_a_face_of_which_only_a_part_is_in_the_picture_is_found(real_data: Path,
     (frame,) = FaceLocator()(iter([(0, 0.0, cv2.resize(cut, (640, 360)))]))
     inner = np.array([640 / 2 - 90, 0, 640 / 2 + 90, 360], dtype=float)
     assert uncovered(inner, frame.faces, (360, 640)) < 0.05
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("degrees", [135, 225])
+def test_guarantee_a_turned_face_beside_an_upright_one_is_covered(real_data: Path, degrees):
+    """The upright look misses a turned face that is as small as is promised; the turned looks find it."""
+    image = next(iter(video.read(real_data / "talking-faces/grid/lrwp9a.mpg")))[2]
+    picture = np.full((360, 640, 3), 90, np.uint8)
+    matrix = cv2.getRotationMatrix2D((45, 36), degrees, 1.0)
+    matrix[:, 2] += 115, 144
+    small = cv2.resize(image, (90, 72), interpolation=cv2.INTER_AREA)  # the face is 31 pixels wide
+    cv2.warpAffine(small, matrix, (640, 360), picture, borderMode=cv2.BORDER_TRANSPARENT)
+    picture[36:324, 320:] = image[:, 20:340]
+    left, top, right, bottom = find_faces(image)[0, :4] / 4
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]]) @ matrix[:, :2].T + matrix[:, 2]
+    place = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    upright = closely(picture, 0.3, np.array([0.0, 0, 640, 360]), smallest_px=30, threads=1)
+    assert uncovered(place, [Face(box=row[:4], score=1.0, track=0) for row in upright], (360, 640)) == 1
+    (frame,) = FaceLocator()(iter([(0, 0.0, picture)]))
+    assert uncovered(place, frame.faces, (360, 640)) < 0.05
 
 
 @pytest.mark.real
