@@ -3,7 +3,7 @@
 import hashlib
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -121,15 +121,7 @@ class Disguise:
             find_model("face_landmarker")
         people = sorted({r.subject for r in recordings})
 
-        def background(track: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
-            """Yield (subject, speech, located frames or track): of sound and film, some recordings of each person."""
-            drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
-            for i in generator(seed, "fit", track).permutation(len(recordings)):
-                drawn.setdefault(recordings[i].subject, []).append(i)
-            for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON.get(track)]):
-                r = recordings[i]
-                files = sources.get(r.id, {}) if r.subject in subjects else {}
-                yield from ((r.subject, read) for read in _read(track, files, partial(locate_for, r)))
+        learned = partial(_learned, recordings, sources, locate_for, seed)
 
         def fitted(track: str, name: str) -> dict[str, Any]:
             """Return the fitted method by the person it hides."""
@@ -143,12 +135,12 @@ class Disguise:
                     "Give a cohort of at least two people (--background COHORT), or choose another method."
                 )
             if fit_on == "everyone" or outside:
-                fit = method.fit(background(track, people), rng=_chance(method, seed, name, "fit"))
+                fit = method.fit(learned(track, people), rng=_chance(method, seed, name, "fit"))
                 # a background's people are others, even where they are called the same
                 return {"": fit} | ({} if outside else getattr(fit, "by_subject", {}))
             halves = (people[0::2], people[1::2])
             other = [
-                method.fit(background(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
+                method.fit(learned(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
             ]
             return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
 
@@ -166,6 +158,24 @@ class Disguise:
                 with suppress(OSError), open_plain(files[track]) as file:
                     digest.update(file.read())
         return (digest.hexdigest(),) if tracks else ()
+
+
+def _learned(
+    recordings: Sequence[Recording],
+    sources: Sources,
+    locate_for: Callable[[Recording], Locate],
+    seed: int,
+    track: str,
+    subjects: Collection[str],
+) -> Iterator[tuple[str, Any]]:
+    """Yield (subject, speech, located frames or track) to learn from: of sound and film, some of each person."""
+    drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
+    for i in generator(seed, "fit", track).permutation(len(recordings)):
+        drawn.setdefault(recordings[i].subject, []).append(i)
+    for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON.get(track)]):
+        r = recordings[i]
+        files = sources.get(r.id, {}) if r.subject in subjects else {}
+        yield from ((r.subject, read) for read in _read(track, files, partial(locate_for, r)))
 
 
 def _read(track: str, files: Mapping[str, Path], locate: Callable[[], Locate]) -> Iterator[Any]:
@@ -212,6 +222,17 @@ class Masks:
     def spends(self) -> tuple[Spend, ...]:
         """The privacy that fitting cost the people fitted on; empty where nothing was noised."""
         return tuple(m.spend for people in self.by_modality.values() for m in people.values() if hasattr(m, "spend"))
+
+    def acquainted(
+        self, recordings: Sequence[Recording], sources: Sources, locate_for: Callable[[Recording], Locate]
+    ) -> "Masks":
+        """Let methods that were fitted on others get to know the people whom they are to hide, where they can."""
+        people, by_modality = {r.subject for r in recordings}, dict(self.by_modality)
+        for track, masks in self.by_modality.items():
+            if hasattr(masks.get(""), "acquaint"):
+                shown = _learned(recordings, sources, locate_for, self.seed, track, people)
+                by_modality[track] = {**masks, **masks[""].acquaint(shown).by_subject}
+        return replace(self, by_modality=by_modality)
 
     def __call__(
         self, work: Work, locate: Locate, corrections: Mapping[str, Corrections] = MappingProxyType({})

@@ -1,6 +1,6 @@
 """Resynthesizes the voice for a pseudo-speaker: how people differ on average is erased, how moods move it is kept."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
@@ -37,15 +37,15 @@ class VoiceResynthesis:
     The manner: pitch, how widely it moves (phrase, syllable), how the loudness swells, mean and spread of the
     spectrum's shape. ``fit`` learns along which combinations of them people differ from one another, measured by how
     far one person moves from take to take. The former are erased; the latter, where emotion lives, are kept. No label
-    of emotion is seen. Whoever was fitted on is also given everybody's mean and spread of each number
-    (``by_subject``): together, many recordings tell mostly these.
+    of emotion is seen. Whoever was fitted on, or got to know since (``acquaint``), is also given everybody's mean
+    and spread of each number (``by_subject``): together, many recordings tell mostly these.
 
     **Guarantee**: the spectrum's movement, decorrelated within the recording, leaves as one of ``codes`` shapes common
-    to all, on a manner whose mean is the same for all *people it was fitted on*, and in which a direction along which
-    they differed r times as much (in variance) as one of them from take to take is damped to 1 / (1 + ``erase`` r).
-    Aperiodicity, phase, jitter, background noise and everything above 8 kHz are not passed on. Loudness, timing
-    (loosened by ``tempo``) and the melody's outline are, and still say something about the person. People it was *not*
-    fitted on are hidden far less: fit it on those to be hidden, on all recordings of each.
+    to all, on a manner whose mean is the same for all *people it knows*, and in which a direction along which those it
+    was fitted on differ r times as much (in variance) as one of them from take to take is damped to 1 / (1 + ``erase``
+    r). Aperiodicity, phase, jitter, background noise and everything above 8 kHz are not passed on. Loudness, timing
+    (loosened by ``tempo``) and the melody's outline are, and still say something about the person. People whom it
+    neither was fitted on nor got to know (``acquaint``) are hidden far less: show it all recordings of each.
 
     **Source**: erasing as in A. Solomonoff, W. Campbell, I. Boardman, "Advances in channel compensation for SVM speaker
     recognition" (ICASSP 2005) and A. Hatch, S. Kajarekar, A. Stolcke, "Within-class covariance normalization for
@@ -79,14 +79,19 @@ class VoiceResynthesis:
         shapes = np.concatenate([t.shapes[t.spoken] for t in takes]) * scale
         shapes = shapes[rng.permutation(len(shapes))[:_MOST_FRAMES]]
         codes = typical(shapes, min(self.codes, len(shapes)), rng) / scale
-        manners = np.array([t.manner for t in takes])
-        manners = np.where(np.isnan(manners), _mean(manners), manners)
+        manners = _filled(takes)
         mean, keep, fill = _eraser(manners, people, self.erase)
         color = _mean(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
         habits = _habits(manners, people)
         return _Fitted(
             options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color, habits=habits
         )
+
+
+def _filled(takes: Sequence["_Take"]) -> Array:
+    """Return the manners (N, 29), the common mean where one cannot be had."""
+    manners = np.array([take.manner for take in takes])
+    return np.where(np.isnan(manners), _mean(manners), manners)
 
 
 class _Take(NamedTuple):
@@ -118,6 +123,12 @@ class _Fitted:
     def by_subject(self) -> dict[str, "_Fitted"]:
         """The same for each person it was fitted on, made for their habits."""
         return {subject: replace(self, subject=subject) for subject in self.habits}
+
+    def acquaint(self, speech: Iterable[tuple[str, Signal]]) -> "_Fitted":
+        """Return the same for other people, whose habits are learned; nothing else is."""
+        pairs = [(subject, _take(samples_of(samples))) for subject, samples in speech]
+        habits = _habits(_filled([take for _, take in pairs]), np.array([subject for subject, _ in pairs]))
+        return replace(self, habits=habits)
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the pseudo-speaker's speech; rate, length, channels and loudness are kept."""

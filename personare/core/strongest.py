@@ -92,16 +92,15 @@ def informative(row: Result) -> bool:
     return row.status != "not_informative"
 
 
-def lower_bounds(rows: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Return each top-1 that more recordings to learn from would raise, and what their second half added.
+def lower_bounds(rows: Sequence[Result]) -> list[Result]:
+    """Return each top-1 that more recordings to learn from would raise.
 
-    That is where the interval of what it added lies above zero, and that of the top-1 below one: who is named already
-    cannot be named more. Elsewhere the attack has what it can use; another one may still do more.
+    That is where the interval of what their second half added lies above zero, and that of the top-1 below one: who is
+    named already cannot be named more. Elsewhere the attack has what it can use; another one may still do more.
     """
     key = operator.attrgetter("release", "kind", "modality", "method", "attacker")
-    top1 = {key(r): r for r in rows if r.question == "identify" and r.figure == "top1"}
-    gains = [r for r in rows if r.figure == GAIN and informative(r) and r.low > 0 and key(r) in top1]
-    return [(top1[key(r)], r) for r in gains if top1[key(r)].high < 1]
+    rising = {key(r) for r in rows if r.figure == GAIN and informative(r) and r.low > 0}
+    return [r for r in rows if (r.question, r.figure) == ("identify", "top1") and key(r) in rising and r.high < 1]
 
 
 def strongest(rows: Sequence[Result]) -> Result | None:

@@ -80,8 +80,8 @@ def strongest(rows: Sequence[Result]) -> list[Result]:
     """
     results = []
     bounds = {
-        gain.attacker: f"a lower bound: with more recordings to learn from, {gain.method} names more"
-        for _, gain in choice.lower_bounds(rows)
+        r.attacker: f"a lower bound: with more recordings to learn from, {r.method} names more"
+        for r in choice.lower_bounds(rows)
     }
     for attacker, figure in product(ATTACKERS, FIGURES):
         tried = [r for r in rows if r.question == "identify" and (r.attacker, r.figure) == (attacker, figure)]

@@ -235,23 +235,27 @@ class _Anonymizing:
         return recordings, sources, refused
 
     def _masks(self, recordings: Sequence[Recording], sources: Sources, cohort: Cohort | None = None) -> Masks:
-        """Fit the disguise to recordings, or else to those of the background, and charge what that costs a cohort."""
-        outside = self.background is not None
+        """Fit the disguise to recordings, or else to those of the background, and charge what that costs a cohort.
+
+        Of a cohort it is known whose its recordings are: what was fitted on a background gets to know its people.
+        """
+        fitted_on, people, files = cohort, recordings, sources
         if self.background is not None:
             from personare.data.cohort import open_cohort
 
-            cohort = open_cohort(self.background)
-            recordings, sources, _ = self._admitted(cohort, "training")
+            fitted_on = open_cohort(self.background)
+            people, files, _ = self._admitted(fitted_on, "training")
         locate = partial(locate_live, mesh=self.disguise.needs_landmarks)
-        masks = self.disguise.fit(recordings, sources, lambda _: locate, seed=self.seed, outside=outside)
-        if cohort and masks.spends:
+        outside = self.background is not None
+        masks = self.disguise.fit(people, files, lambda _: locate, seed=self.seed, outside=outside)
+        if fitted_on and masks.spends:
             from personare.govern.budget import charge
             from personare.learn.accounting import compose
             from personare.study.access import open_ledger
 
-            people, ledger = Counter(r.subject for r in recordings), open_ledger(None, cohort.root)
-            charge(ledger, masks.spends, cohort=cohort.name, people=people, budget=None, compose=compose)
-        return masks
+            each, ledger = Counter(r.subject for r in people), open_ledger(None, fitted_on.root)
+            charge(ledger, masks.spends, cohort=fitted_on.name, people=each, budget=None, compose=compose)
+        return masks.acquainted(recordings, sources, lambda _: locate) if cohort and outside else masks
 
     def _hide(self, masks: Masks, names: Mapping[str, str], work: Sequence[Work]) -> Iterator[Outcome]:
         """Hide recordings in any order: one alone in this process, at once; many on all cores."""

@@ -123,10 +123,15 @@ def test_a_fitted_method_keeps_the_policy_that_was_asked_for(tmp_path, policy):
     assert (drawn[0] == drawn[1], drawn[0] == drawn[2]) == (policy != "recording", policy == "common")
 
 
-@pytest.mark.parametrize("outside", [False, True])
-def test_habits_are_those_of_the_people_fitted_on_and_of_no_namesake(cohort, outside):
+def test_habits_are_those_of_the_people_to_be_hidden_and_of_no_namesake_among_others(cohort):
     recordings = open_cohort(cohort).recordings
     sources = {r.id: {"audio": cohort / r.tracks["audio"]} for r in recordings}
     disguise = Disguise(name="mask", voice="voice_resynthesis", voice_options={"codes": 2})
-    masks = disguise.fit(recordings, sources, lambda _: lambda frames: iter(()), seed=0, outside=outside)
-    assert sorted(masks.by_modality["audio"]) == ([""] if outside else ["", "01", "02"])
+
+    def masks(outside):
+        return disguise.fit(recordings, sources, lambda _: lambda frames: iter(()), seed=0, outside=outside)
+
+    others = masks(True)
+    known = others.acquainted(recordings[:1], sources, lambda _: lambda frames: iter(()))
+    people = [sorted(made.by_modality["audio"]) for made in (masks(False), others, known)]
+    assert people == [["", "01", "02"], [""], ["", recordings[0].subject]]
