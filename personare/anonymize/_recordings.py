@@ -121,7 +121,7 @@ class Disguise:
             find_model("face_landmarker")
         people = sorted({r.subject for r in recordings})
 
-        learned = partial(_learned, recordings, sources, locate_for, seed)
+        data = partial(_fitting_data, recordings, sources, locate_for, seed)
 
         def fitted(track: str, name: str) -> dict[str, Any]:
             """Return the fitted method by the person it hides."""
@@ -135,13 +135,11 @@ class Disguise:
                     "Give a cohort of at least two people (--background COHORT), or choose another method."
                 )
             if fit_on == "everyone" or outside:
-                fit = method.fit(learned(track, people), rng=_chance(method, seed, name, "fit"))
+                fit = method.fit(data(track, people), rng=_chance(method, seed, name, "fit"))
                 # a background's people are others, even where they are called the same
                 return {"": fit} | ({} if outside else getattr(fit, "by_subject", {}))
             halves = (people[0::2], people[1::2])
-            other = [
-                method.fit(learned(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
-            ]
+            other = [method.fit(data(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)]
             return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
 
         by_modality = {track: fitted(track, name) for track, name in self.methods.items()}
@@ -160,7 +158,7 @@ class Disguise:
         return (digest.hexdigest(),) if tracks else ()
 
 
-def _learned(
+def _fitting_data(
     recordings: Sequence[Recording],
     sources: Sources,
     locate_for: Callable[[Recording], Locate],
@@ -180,14 +178,15 @@ def _learned(
 
 def _read(track: str, files: Mapping[str, Path], locate: Callable[[], Locate]) -> Iterator[Any]:
     """Yield what a method learns from a recording: nothing where it has no such track, or none that can be read."""
-    if track in _FIT_PER_PERSON:
-        if track in files:
-            yield audio.read(files[track]) if track == "audio" else locate()(video.read(files[track]))
+    if track in _FIT_PER_PERSON and track not in files:
+        return
+    if track == "video":
+        yield locate()(video.read(files[track]))
         return
     from personare.features.tracks import read_channel
 
     with suppress(DataError):  # it is withheld where it is to be hidden
-        yield read_channel(track, files)
+        yield audio.read(files[track]) if track == "audio" else read_channel(track, files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,15 +222,15 @@ class Masks:
         """The privacy that fitting cost the people fitted on; empty where nothing was noised."""
         return tuple(m.spend for people in self.by_modality.values() for m in people.values() if hasattr(m, "spend"))
 
-    def acquainted(
+    def adapted_to(
         self, recordings: Sequence[Recording], sources: Sources, locate_for: Callable[[Recording], Locate]
     ) -> "Masks":
-        """Let methods that were fitted on others get to know the people whom they are to hide, where they can."""
+        """Let methods that were fitted on others adapt to the people whom they are to hide, where they can."""
         people, by_modality = {r.subject for r in recordings}, dict(self.by_modality)
         for track, masks in self.by_modality.items():
-            if hasattr(masks.get(""), "acquaint"):
-                shown = _learned(recordings, sources, locate_for, self.seed, track, people)
-                by_modality[track] = {**masks, **masks[""].acquaint(shown).by_subject}
+            if hasattr(masks.get(""), "adapt_to"):
+                speech = _fitting_data(recordings, sources, locate_for, self.seed, track, people)
+                by_modality[track] = {**masks, **masks[""].adapt_to(speech).by_subject}
         return replace(self, by_modality=by_modality)
 
     def __call__(

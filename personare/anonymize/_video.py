@@ -94,10 +94,9 @@ def anonymize_video(
                 raise DataError(f"The face method passed frame {frame.number} through as it was; it is at fault.")
             writer.write(image if frame.certain else np.full_like(image, COVER_LEVEL), time_s=frame.time_s)
             tally.frames += 1
-            grayed = (
-                frame.has_faces and (image[0] == COVER_LEVEL).all() and (image == COVER_LEVEL).all()
-            )  # a row is fast
-            tally.covered_whole += bool(grayed) or not frame.certain
+            # one row, which is fast, tells of nearly all frames that they are not
+            gray = frame.has_faces and (image[0] == COVER_LEVEL).all() and (image == COVER_LEVEL).all()
+            tally.covered_whole += bool(gray) or not frame.certain
             tally.faces_seen += frame.has_faces
             tally.seconds = frame.time_s + 1 / info.rate_hz
         if waiting:

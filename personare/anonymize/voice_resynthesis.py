@@ -37,7 +37,7 @@ class VoiceResynthesis:
     The manner: pitch, how widely it moves (phrase, syllable), how the loudness swells, mean and spread of the
     spectrum's shape. ``fit`` learns along which combinations of them people differ from one another, measured by how
     far one person moves from take to take. The former are erased; the latter, where emotion lives, are kept. No label
-    of emotion is seen. Whoever was fitted on, or got to know since (``acquaint``), is also given everybody's mean
+    of emotion is seen. Whoever was fitted on, or adapted to since (``adapt_to``), is also given everybody's mean
     and spread of each number (``by_subject``): together, many recordings tell mostly these.
 
     **Guarantee**: the spectrum's movement, decorrelated within the recording, leaves as one of ``codes`` shapes common
@@ -45,7 +45,7 @@ class VoiceResynthesis:
     was fitted on differ r times as much (in variance) as one of them from take to take is damped to 1 / (1 + ``erase``
     r). Aperiodicity, phase, jitter, background noise and everything above 8 kHz are not passed on. Loudness, timing
     (loosened by ``tempo``) and the melody's outline are, and still say something about the person. People whom it
-    neither was fitted on nor got to know (``acquaint``) are hidden far less: show it all recordings of each.
+    neither was fitted on nor adapted to (``adapt_to``) are hidden far less: show it all recordings of each.
 
     **Source**: erasing as in A. Solomonoff, W. Campbell, I. Boardman, "Advances in channel compensation for SVM speaker
     recognition" (ICASSP 2005) and A. Hatch, S. Kajarekar, A. Stolcke, "Within-class covariance normalization for
@@ -79,16 +79,16 @@ class VoiceResynthesis:
         shapes = np.concatenate([t.shapes[t.spoken] for t in takes]) * scale
         shapes = shapes[rng.permutation(len(shapes))[:_MOST_FRAMES]]
         codes = typical(shapes, min(self.codes, len(shapes)), rng) / scale
-        manners = _filled(takes)
+        manners = _manners(takes)
         mean, keep, fill = _eraser(manners, people, self.erase)
         color = _mean(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
-        habits = _habits(manners, people)
+        statistics = _speaker_statistics(manners, people)
         return _Fitted(
-            options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color, habits=habits
+            options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color, statistics=statistics
         )
 
 
-def _filled(takes: Sequence["_Take"]) -> Array:
+def _manners(takes: Sequence["_Take"]) -> Array:
     """Return the manners (N, 29), the common mean where one cannot be had."""
     manners = np.array([take.manner for take in takes])
     return np.where(np.isnan(manners), _mean(manners), manners)
@@ -116,19 +116,21 @@ class _Fitted:
     codes: Array  # (K, 11) of spread 1
     scale: Array  # (11,) common spread of the shapes
     color: Array  # (2, 31) common mean shapes
-    habits: Mapping[str, Array]  # by subject, (2, 29); see ``_habits``
+    statistics: Mapping[str, Array]  # by subject, (2, 29); see ``_speaker_statistics``
     subject: str = ""  # who speaks; empty: somebody it was not fitted on
 
     @property
     def by_subject(self) -> dict[str, "_Fitted"]:
-        """The same for each person it was fitted on, made for their habits."""
-        return {subject: replace(self, subject=subject) for subject in self.habits}
+        """The same for each person it was fitted on, made for their statistics."""
+        return {subject: replace(self, subject=subject) for subject in self.statistics}
 
-    def acquaint(self, speech: Iterable[tuple[str, Signal]]) -> "_Fitted":
-        """Return the same for other people, whose habits are learned; nothing else is."""
+    def adapt_to(self, speech: Iterable[tuple[str, Signal]]) -> "_Fitted":
+        """Return the same for other people, whose statistics are learned; nothing else is."""
         pairs = [(subject, _take(samples_of(samples))) for subject, samples in speech]
-        habits = _habits(_filled([take for _, take in pairs]), np.array([subject for subject, _ in pairs]))
-        return replace(self, habits=habits)
+        statistics = _speaker_statistics(
+            _manners([take for _, take in pairs]), np.array([subject for subject, _ in pairs])
+        )
+        return replace(self, statistics=statistics)
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the pseudo-speaker's speech; rate, length, channels and loudness are kept."""
@@ -140,7 +142,7 @@ class _Fitted:
 
         def change(samples: Array) -> Array:
             rng, take = np.random.default_rng(seed), _take(samples)
-            middle, stretch = self.habits.get(self.subject, (self.mean, 1.0))
+            middle, stretch = self.statistics.get(self.subject, (self.mean, 1.0))
             manner = self.mean + np.nan_to_num(take.manner - middle) * stretch @ self.keep
             manner += self.options.filler * rng.standard_normal(len(manner)) @ self.fill
             pitch = manner[0] + take.pitch.clip(-3, 3) @ np.exp(manner[1:3].clip(-5, 0))
@@ -198,7 +200,7 @@ def _eraser(manners: Array, people: Array, strength: float) -> tuple[Array, Arra
     return mean, (white @ turn) * gain @ directions, (np.sqrt(ratio) * (1 - gain))[:, None] * directions
 
 
-def _habits(manners: Array, people: Array) -> dict[str, Array]:
+def _speaker_statistics(manners: Array, people: Array) -> dict[str, Array]:
     """Return by person the mean manner, and how far each number's spread must be stretched to become everybody's."""
     names, who = np.unique(people, return_inverse=True)
     counts, means = np.bincount(who), np.array([manners[who == k].mean(axis=0) for k in range(len(names))])

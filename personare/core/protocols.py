@@ -48,7 +48,7 @@ class VoiceAnonymizer(Protocol):
     """Speech of a person in, speech of somebody else out.
 
     May offer ``fit(background: Iterable[tuple[str, Signal]], *, rng) -> VoiceAnonymizer`` over (subject, speech); what
-    is fitted may have ``by_subject``, a mapping to what hides each of these people, and ``acquaint(speech)``, which
+    is fitted may have ``by_subject``, a mapping to what hides each of these people, and ``adapt_to(speech)``, which
     returns the same for other people, whose (subject, speech) it is shown.
     """
 

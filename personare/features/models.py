@@ -110,7 +110,7 @@ def installed(member: str) -> list[Path]:
     return [Path(folder).parent / member for folder in (spec and spec.submodule_search_locations) or []]
 
 
-def packed(*members: str, sha256: str, extra: str, purpose: str) -> bytes:
+def packaged_file(*members: str, sha256: str, extra: str, purpose: str) -> bytes:
     """Return a file that packages carry, in parts or whole, after a look at its checksum; no code of theirs is run."""
     paths = [next(iter(installed(member)), Path(member)) for member in members]
     if not all(path.is_file() for path in paths):

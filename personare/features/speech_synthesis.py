@@ -15,9 +15,9 @@ from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ
 from personare.features.audio import resample
 from personare.features.language import words_of
-from personare.features.models import packed
+from personare.features.models import packaged_file
 
-_packed = partial(packed, extra="tts", purpose="Speaking words (Kokoro)")
+_packed = partial(packaged_file, extra="tts", purpose="Speaking words (Kokoro)")
 _SPOKEN_HZ = 24000
 _SYMBOLS = {"eɪ": "A", "aɪ": "I", "oʊ": "O", "aʊ": "W", "ɔɪ": "Y", "d͡ʒ": "ʤ", "t͡ʃ": "ʧ", "ɚ": "əɹ"}
 

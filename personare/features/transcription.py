@@ -12,7 +12,7 @@ import numpy as np
 from personare.core.errors import MissingModelError
 from personare.core.types import Array
 from personare.features.audio import SILENT_DBFS
-from personare.features.models import packed
+from personare.features.models import packaged_file
 
 _FILES = {  # of the model, by what the recognizer calls them
     "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
@@ -58,7 +58,7 @@ def _whisper() -> Any:
         members = [_FOLDER.format(part=1) + name]
         if name == "model.bin":
             members = [f"{_FOLDER.format(part=part)}{name}.part{part}" for part in (1, 2)]
-        files[name] = packed(*members, sha256=sha256, extra="asr", purpose="Recognizing words (Whisper)")
+        files[name] = packaged_file(*members, sha256=sha256, extra="asr", purpose="Recognizing words (Whisper)")
     if not find_spec("faster_whisper"):
         raise MissingModelError("Recognizing words needs the package faster-whisper: pip install 'personare[asr]'.")
     from faster_whisper import WhisperModel

@@ -237,7 +237,7 @@ class _Anonymizing:
     def _masks(self, recordings: Sequence[Recording], sources: Sources, cohort: Cohort | None = None) -> Masks:
         """Fit the disguise to recordings, or else to those of the background, and charge what that costs a cohort.
 
-        Of a cohort it is known whose its recordings are: what was fitted on a background gets to know its people.
+        Of a cohort it is known whose its recordings are: what was fitted on a background adapts to its people.
         """
         fitted_on, people, files = cohort, recordings, sources
         if self.background is not None:
@@ -253,9 +253,9 @@ class _Anonymizing:
             from personare.learn.accounting import compose
             from personare.study.access import open_ledger
 
-            each, ledger = Counter(r.subject for r in people), open_ledger(None, fitted_on.root)
-            charge(ledger, masks.spends, cohort=fitted_on.name, people=each, budget=None, compose=compose)
-        return masks.acquainted(recordings, sources, lambda _: locate) if cohort and outside else masks
+            counts, ledger = Counter(r.subject for r in people), open_ledger(None, fitted_on.root)
+            charge(ledger, masks.spends, cohort=fitted_on.name, people=counts, budget=None, compose=compose)
+        return masks.adapted_to(recordings, sources, lambda _: locate) if cohort and outside else masks
 
     def _hide(self, masks: Masks, names: Mapping[str, str], work: Sequence[Work]) -> Iterator[Outcome]:
         """Hide recordings in any order: one alone in this process, at once; many on all cores."""

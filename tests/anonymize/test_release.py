@@ -132,6 +132,9 @@ def test_habits_are_those_of_the_people_to_be_hidden_and_of_no_namesake_among_ot
         return disguise.fit(recordings, sources, lambda _: lambda frames: iter(()), seed=0, outside=outside)
 
     others = masks(True)
-    known = others.acquainted(recordings[:1], sources, lambda _: lambda frames: iter(()))
+    known = others.adapted_to(recordings[:1], sources, lambda _: lambda frames: iter(()))
     people = [sorted(made.by_modality["audio"]) for made in (masks(False), others, known)]
     assert people == [["", "01", "02"], [""], ["", recordings[0].subject]]
+    sources[recordings[0].id]["audio"].write_bytes(b"RIFF")  # is withheld where it is to be hidden, and stops no fit
+    left = others.adapted_to(recordings, sources, lambda _: lambda frames: iter(()))
+    assert sorted(left.by_modality["audio"]) == ["", *sorted({r.subject for r in recordings[1:]})]

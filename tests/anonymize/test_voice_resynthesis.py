@@ -5,7 +5,7 @@ import pytest
 from scipy.fft import dct
 from voices import changed, made_up_voice, named, takes
 
-from personare.anonymize.voice_resynthesis import VoiceResynthesis, _eraser, _habits, _take
+from personare.anonymize.voice_resynthesis import VoiceResynthesis, _eraser, _speaker_statistics, _take
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio
@@ -54,14 +54,14 @@ def test_guarantee_a_direction_is_damped_by_how_much_people_differ_along_it():
     assert filled == pytest.approx([np.sqrt(ratio * within) * (1 - keep[0, 0]), 0], abs=1e-3)
 
 
-def test_habits_are_a_persons_mean_and_their_spread_against_everybodys():
+def test_speaker_statistics_are_a_persons_mean_and_their_spread_against_everybodys():
     # worked by hand: "a" moves by +-1 around 5, "b" by +-3 around -1, four takes each: everybody's variance is 40 / 6
     manners = np.array([[6.0], [4.0], [6.0], [4.0], [2.0], [-4.0], [2.0], [-4.0]])
-    habits = _habits(manners, np.repeat(["a", "b"], 4))
-    assert [mean for mean, _ in habits.values()] == [[5.0], [-1.0]]
+    statistics = _speaker_statistics(manners, np.repeat(["a", "b"], 4))
+    assert [mean for mean, _ in statistics.values()] == [[5.0], [-1.0]]
     common = 40 / 6  # 8 takes' worth of it is believed of anybody, beside 3 of their own
     stretch = np.sqrt([common * 11 / (4 + 8 * common), common * 11 / (36 + 8 * common)])
-    assert [float(s[0]) for _, s in habits.values()] == pytest.approx(stretch)
+    assert [float(s[0]) for _, s in statistics.values()] == pytest.approx(stretch)
 
 
 def test_guarantee_the_spectrum_is_decorrelated_within_the_recording(background):
@@ -75,7 +75,7 @@ def test_guarantee_the_spectrum_is_decorrelated_within_the_recording(background)
 def test_guarantee_people_whom_it_knows_have_the_same_mean(background, fitted_on):
     three = [(p, s) for p, s in background if p in "012"]
     hide = VoiceResynthesis(erase=0, filler=0, tempo=0).fit(three[: 5 * fitted_on], rng=np.random.default_rng(0))
-    known = hide if fitted_on == 3 else hide.acquaint(three)  # the third is a stranger
+    known = hide if fitted_on == 3 else hide.adapt_to(three)  # the third is a stranger
     ours = [(p, known.by_subject[p](s, rng=np.random.default_rng(0))) for p, s in three]
     spread = [np.log([pitch(s) for _, s in some]).reshape(3, 5).mean(axis=1).std() for some in (three, ours)]
     assert spread[1] < 0.25 * spread[0]  # though nothing is erased
