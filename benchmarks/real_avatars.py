@@ -4,21 +4,15 @@ Eight films of one person each are cut into four recordings. WORK keeps cohort a
 """
 
 import sys
-from itertools import islice
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pandas as pd
 
-from personare.core.randomness import generator
 from personare.data.cohort import open_cohort
 from personare.data.importing import import_cohort
-from personare.evaluate.attacks.face_encoder import FaceEncoder
 from personare.features import video
 from personare.features.audio import extract_sound
-from personare.features.centerface import find_faces
-from personare.features.face import square
 from personare.features.files import Cutter, check
 from personare.study.access import open_ledger
 from personare.study.parallel import Workers
@@ -55,25 +49,6 @@ def gather(data: Path, films: Path) -> None:
     (films / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
-def named_alone(release: Path) -> tuple[float, float]:
-    """Return how often the encoder names a recording from the release alone, of all people and of those of GRID."""
-    describe = FaceEncoder().fit({}, {}, rng=generator(0)).describe
-    subjects, vectors = [], []
-    for film in sorted(release.glob("sub-*/ses-*/beh/*_video.*[4gv]")):
-        crops = []
-        for _, _, image in islice(video.read(film), 0, None, 6):
-            seen = find_faces(image, 0.2)
-            box = seen[0, :4] if len(seen) else np.tile(image.shape[1::-1], 2) * [0.25, 0.1, 0.75, 0.9]
-            crops.append(square(image, box, size=112))
-        subjects.append(int(film.name[4:6]))
-        vectors.append(describe(np.stack(crops))[0])
-    vectors, subjects, second = np.stack(vectors), np.array(subjects), np.arange(len(vectors)) % PIECES >= PIECES // 2
-    likeness = vectors @ vectors.T
-    likeness[second[:, None] == second] = -np.inf  # enrolled is the other half
-    right = subjects[likeness.argmax(axis=1)] == subjects
-    return float(right.mean()), float(right[subjects < 6].mean())
-
-
 def main(data: Path, work: Path) -> None:
     """Print one line for each figure of each release."""
     if not (work / "cohort").exists():
@@ -91,9 +66,6 @@ def main(data: Path, work: Path) -> None:
     ]
     rows = rows[rows.figure.isin(["top1", "person_top1", "correlation", "face_detected"])]
     print(rows[["release", "method", "figure", "value", "low", "high"]].round(2).to_string(index=False))
-    for folder in (work / "cohort", *sorted((run / "releases").iterdir())):
-        everybody, grid = named_alone(folder)
-        print(f"{folder.name}: named from the release alone: {everybody:.2f} of all, {grid:.2f} of the people of GRID")
 
 
 if __name__ == "__main__":

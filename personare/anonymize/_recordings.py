@@ -18,7 +18,7 @@ from personare.core import registry
 from personare.core.channels import CHANNELS, Channel
 from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
-from personare.core.types import Recording, Release, Signal, Spend, Withheld
+from personare.core.types import LocatedFrame, Recording, Release, Signal, Spend, Withheld
 from personare.data.roles import source_tracks
 from personare.features import audio, video
 from personare.features.corrections import Corrections
@@ -146,16 +146,21 @@ class Disguise:
         return Masks(disguise=self, by_modality=by_modality, seed=seed, secret=self._secret(sources))
 
     def _secret(self, sources: Sources) -> tuple[str, ...]:
-        """Return what all texts, signals and logs tell; sound and film are too long to be read once more.
+        """Return what all texts, signals and logs tell: of sound and film each recording's own files tell enough.
 
         Whoever knows the seed and a pseudonym, and all can, could otherwise undo surrogates, moved dates, broken ties.
         """
         tracks, digest = {*self.modalities} - {*_FIT_PER_PERSON}, hashlib.sha256()
         for _, files in sorted(sources.items()):
             for track in source_tracks(tracks, files):
-                with suppress(OSError), open_plain(files[track]) as file:
-                    digest.update(file.read())
+                with suppress(OSError):
+                    digest.update(_digest(files[track]))
         return (digest.hexdigest(),) if tracks else ()
+
+
+def _digest(path: Path) -> bytes:
+    with open_plain(path) as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _fitting_data(
@@ -181,12 +186,18 @@ def _read(track: str, files: Mapping[str, Path], locate: Callable[[], Locate]) -
     if track in _FIT_PER_PERSON and track not in files:
         return
     if track == "video":
-        yield locate()(video.read(files[track]))
+        yield _readable(locate()(video.read(files[track])))
         return
     from personare.features.tracks import read_channel
 
     with suppress(DataError):  # it is withheld where it is to be hidden
         yield audio.read(files[track]) if track == "audio" else read_channel(track, files)
+
+
+def _readable(frames: Iterator[LocatedFrame]) -> Iterator[LocatedFrame]:
+    """Yield frames until one cannot be read, which withholds the film where it is to be hidden."""
+    with suppress(DataError):
+        yield from frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,13 +267,15 @@ class Masks:
                 source, sound, mended = sources[track], None, corrections.get(track) or Corrections(digest="")
                 made = mended.counts("bleep") if track == "audio" else mended.counts("add", "remove", "cover")
                 if track == "audio":
-                    audio.write(target, self._speech(recording, source, mended), note=json.dumps(mark("anonymized")))
+                    audio.write(
+                        target, self._speech(recording, sources, source, mended), note=json.dumps(mark("anonymized"))
+                    )
                 else:
                     if (self.disguise.voice or self.disguise.keep_sound) and video.probe(source).has_sound:
-                        sound = self._speech(recording, source, mended)
+                        sound = self._speech(recording, sources, source, mended)
                         made |= mended.counts("bleep")
                     locate = mended.correct(source, locate)
-                    method, rng = self._mask("video", recording)
+                    method, rng = self._mask("video", recording, source)
                     who = recording.subject
                     done = anonymize_video(source, target, method, subject=who, rng=rng, locate=locate, sound=sound)
                     counts.update(frames=done.frames, frames_covered_whole=done.covered_whole, seconds=done.seconds)
@@ -277,13 +290,17 @@ class Masks:
         counts["recordings"] = float(bool(written))
         return Outcome(recording=recording.id, tracks=tuple(written), counts=counts, withheld=tuple(withheld))
 
-    def _mask(self, track: str, recording: Recording) -> tuple[Any, np.random.Generator]:
-        """Return what hides this person, and the randomness that the policy asked for gives the recording."""
+    def _mask(self, track: str, recording: Recording, media: Path | None = None) -> tuple[Any, np.random.Generator]:
+        """Return what hides this person, and the randomness that the policy asked for gives the recording.
+
+        A recording's own hangs on its sound or film (``media``) as well: who knows a seed and a name cannot redraw it.
+        """
         name, people = self.disguise.methods[track], self.by_modality[track]
         method = people[recording.subject if recording.subject in people else ""]
         policy = self.disguise.options[name].get("policy", getattr(method, "policy", "recording"))
         owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
-        return method, _chance(method, self.seed, name, owner, *self.secret)
+        content = (_digest(media).hex(),) if media and policy == "recording" else ()
+        return method, _chance(method, self.seed, name, owner, *self.secret, *content)
 
     def _write_track(
         self, track: str, recording: Recording, sources: Mapping[str, Path], target: Path
@@ -304,7 +321,9 @@ class Masks:
         write_track(target, after.values, form, columns=after.columns, note=mark("anonymized"))
         return dict(getattr(method, "counts", {}))
 
-    def _speech(self, recording: Recording, source: Path, corrections: Corrections) -> Signal:
+    def _speech(
+        self, recording: Recording, sources: Mapping[str, Path], source: Path, corrections: Corrections
+    ) -> Signal:
         """Return the speech changed, after a check that it really changed; what is bleeped no method gets to hear."""
         speech = audio.read(source)
         if self.disguise.bleep_names:
@@ -314,7 +333,7 @@ class Masks:
         if self.disguise.keep_sound:
             return corrections.bleeped(speech, tone=True)
         speech = corrections.bleeped(speech, tone=False)
-        method, rng = self._mask("audio", recording)
+        method, rng = self._mask("audio", recording, sources.get("audio", source))
         hidden: Signal = method(speech, rng=rng)
         if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
             raise DataError("The protected sound has another length than the original, or values that are not numbers.")

@@ -76,6 +76,7 @@ class FaceAvatar:
     policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     needs_landmarks: ClassVar[bool] = True
+    moves_face: ClassVar[bool] = True  # where the original's face was is nowhere to be seen
     works_alone: ClassVar[bool] = True  # without a group to fit on, each recording's own rest is taken away
 
     def __post_init__(self) -> None:

@@ -76,6 +76,13 @@ MODELS: dict[str, Model] = {
         license="Apache-2.0",
         purpose="optional: the attack voice_dvector (with pip install 'personare[speaker-encoder]')",
     ),
+    "dnsmos": Model(
+        package="speechmos==0.0.1.1",
+        member="speechmos/dnsmos_models/sig_bak_ovr.onnx",
+        sha256="269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
+        license="MIT",
+        purpose="optional: how natural voices sound (the measure naturalness)",
+    ),
 }
 
 

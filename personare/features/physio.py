@@ -19,7 +19,7 @@ USUAL: Final[Mapping[str, tuple[float, float]]] = {
 }  # fmt: skip
 """What a window says of heart, skin, breath and movement, and what is usual: a mean and a spread that are nobody's."""
 FEATURES = tuple(USUAL)
-_KINDS = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "gsr": "eda"}
+_KINDS = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "gsr": "eda", "heart_rate": "hr"}
 _KINDS |= {kind: kind for kind in ("eda", "temp", "resp", "acc", "activity", "hr")}
 _LIMITS: Final = {"hr": (20, 250), "eda": (0, 100), "temp": (10, 45), "activity": (0, np.inf)}
 _ECG_HZ = 25  # with fewer samples a second its steep waves are not there

@@ -215,7 +215,7 @@ class _SmallPictures:
 def face_views(
     path: Path, names: Sequence[str], boxes: Array, *, landmarker: FaceLandmarker | None
 ) -> dict[str, Array]:
-    """Describe the picture of one recording, its face cut out where the original's was: an attacker may know that.
+    """Describe the picture of one recording, its face cut out where the original's was: a mask that stays shows that.
 
     ``boxes`` are (frames, 4) in pixels, NaN where there is no face. To ``crops``, ``frames`` and ``faces112`` come
     ``blendshapes`` (M, 52) and ``landmarks`` (M, 478, 2) at about 12.5 a second, read off the picture itself, if there
@@ -238,8 +238,8 @@ def face_views(
     return small.views() | {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
 
 
-def _original_views(path: Path, names: Sequence[str], kept: Path) -> dict[str, Array]:
-    """Find the faces of an original, keep where they are in ``kept``, and describe its picture in the same pass."""
+def _searched_views(path: Path, names: Sequence[str], kept: Path) -> dict[str, Array]:
+    """Find the faces of a recording, keep where they are in ``kept``, and describe its picture in the same pass."""
     small, mesh = _SmallPictures(path), has_landmarker()
 
     def passing() -> Iterator[LocatedFrame]:
@@ -261,12 +261,13 @@ def _original_views(path: Path, names: Sequence[str], kept: Path) -> dict[str, A
 
 
 def observe(
-    item: tuple[str, Mapping[str, Path]], *, folder: Path, views: Sequence[str], locations: Path, original: bool
+    item: tuple[str, Mapping[str, Path]], *, folder: Path, views: Sequence[str], locations: Path, search: bool
 ) -> dict[str, Any]:
     """Keep a recording's (its id, its files by track) views as ``folder/<recording>.npz``; runs in a worker.
 
-    Faces are searched in an original and kept as ``locations/<recording>.npz``; a release has them where its original
-    has. Returns ``views``: what was read; ``problems``: what was not, and why.
+    Faces are searched in an original, and where a mask moved them (``search``), and kept as
+    ``locations/<recording>.npz``; any other release has them where its original has. Returns ``views``: what was read;
+    ``problems``: what was not, and why.
     """
     name, files = item
     faces = locations / f"{name}.npz"
@@ -279,9 +280,9 @@ def observe(
                 arrays |= {track: look(read_channel(track, files))} if track in views else {}
             elif track == "audio":
                 arrays |= voice_views(files[track], views)
-            elif original:
+            elif search:
                 locations.mkdir(parents=True, exist_ok=True)
-                arrays |= _original_views(files[track], views, faces)
+                arrays |= _searched_views(files[track], views, faces)
             else:
                 boxes = Locations.load(faces).largest("box") if faces.exists() else _NO_BOXES
                 with FaceLandmarker() if has_landmarker() else nullcontext() as landmarker:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -54,7 +54,7 @@ def is_locked(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedReader:
     """Open a file for reading, as it was before it was locked; what was not locked is opened as it is.
 
     **Guarantee**: nothing decrypted is written anywhere, and a file of any size takes a few MB of memory. A file that
@@ -267,8 +267,8 @@ def _encrypt(plain: BinaryIO, locked: BinaryIO, key: bytes, place: str) -> None:
         piece = following
 
 
-def _decrypting(path: Path, key: bytes, place: str) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(_Decrypted(path.open("rb"), path, key, place), _CHUNK))
+def _decrypting(path: Path, key: bytes, place: str) -> io.BufferedReader:
+    return io.BufferedReader(_Decrypted(path.open("rb"), path, key, place), _CHUNK)
 
 
 class _Decrypted(io.RawIOBase):

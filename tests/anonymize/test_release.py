@@ -11,9 +11,9 @@ import pytest
 
 from personare.anonymize._recordings import Disguise, Masks
 from personare.core.errors import DataError
-from personare.core.types import Recording, Signal
+from personare.core.types import Face, LocatedFrame, Recording, Signal
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.features import audio
+from personare.features import audio, video
 from personare.govern.consent import consent_all
 from personare.study.anonymizing import anonymize_path, key_of
 from personare.study.parallel import Workers
@@ -121,6 +121,36 @@ def test_a_fitted_method_keeps_the_policy_that_was_asked_for(tmp_path, policy):
         outcome = masks(work, lambda frames: iter(()))
         assert outcome.tracks and not outcome.withheld
     assert (drawn[0] == drawn[1], drawn[0] == drawn[2]) == (policy != "recording", policy == "common")
+    for again in (0.1, 0.2):  # seed 0 and a name can be guessed, what was said cannot
+        audio.write(source, Signal(values=np.full((800, 1), again, np.float32), rate_hz=16000))
+        recording = Recording(id="0", subject="01", session="01", tracks={})
+        assert masks((recording, {"audio": source}, {"audio": tmp_path / "0.wav"}), lambda frames: iter(())).tracks
+    assert drawn[3] == drawn[0]
+    assert (drawn[4] == drawn[0]) == (policy != "recording")
+
+
+@pytest.mark.parametrize("face", ["face_k_same", "face_autoencoder", "face_avatar"])
+def test_a_film_that_cannot_be_read_stops_no_fit(tmp_path, face):
+    sources = {name: {"video": tmp_path / f"{name}.mp4"} for name in "abcd"}
+    for name in "abc":
+        with video.VideoWriter(sources[name]["video"], width=64, height=64, rate_hz=25) as writer:
+            for shade in range(6):
+                writer.write(np.full((64, 64, 3), 20 * shade, np.uint8))
+    sources["d"]["video"].write_bytes(b"no film")
+    shapes = np.random.default_rng(0).random((6, 52))
+
+    def locate(frames):
+        for index, time_s, image in frames:
+            mesh = {"landmarks": np.full((478, 3), 32.0), "blendshapes": shapes[index], "pose": np.eye(4)}
+            found = Face(box=np.array([16, 16, 48, 48]), score=1, track=0, **mesh)
+            yield LocatedFrame(index=index, time_s=time_s, image=image, faces=(found,), certain=True)
+
+    recordings = [Recording(id=name, subject=name, session="01", tracks={}) for name in sources]
+    options = {"steps": 1} if face == "face_autoencoder" else {}
+    masks = Disguise(name="mask", face=face, face_options=options).fit(recordings, sources, lambda _: locate, seed=0)
+    made = [masks((r, sources[r.id], {"video": tmp_path / f"hidden-{r.id}.mp4"}), locate) for r in recordings]
+    assert [len(outcome.tracks) for outcome in made] == [1, 1, 1, 0]
+    assert "d.mp4" in made[-1].withheld[0].problem
 
 
 def test_habits_are_those_of_the_people_to_be_hidden_and_of_no_namesake_among_others(cohort):

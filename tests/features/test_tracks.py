@@ -86,13 +86,13 @@ def test_a_film_is_decoded_once_to_find_faces_and_to_keep_what_is_judged(tmp_pat
             writer.write(rng.integers(0, 255, (80, 96, 3), dtype=np.uint8))
     decoded, read = [], video.read
     monkeypatch.setattr(video, "read", lambda path: decoded.append(path) or read(path))
-    for kind, original in (("original", True), ("hidden", False)):
+    for kind, search in (("original", True), ("hidden", False)):
         seen = observe(
             ("a", {"video": path}),
             folder=tmp_path / kind,
             views=("crops", "frames"),
             locations=tmp_path / "locations",
-            original=original,
+            search=search,
         )
         assert seen == {"views": ["frames"], "problems": []}, "nobody is in it"
     assert decoded == [path, path]
@@ -107,7 +107,7 @@ def test_what_was_observed_is_the_track_that_would_be_read(tmp_path):
     path = tmp_path / "a.wav"
     tone = 0.1 * np.sin(np.arange(8000) / 5)
     audio.write(path, Signal(values=tone[:, None].astype(np.float32), rate_hz=16000))
-    how = {"folder": tmp_path / "views", "locations": tmp_path / "locations", "original": True}
+    how = {"folder": tmp_path / "views", "locations": tmp_path / "locations", "search": True}
     assert observe(("a", {"audio": path}), views=("logmel",), **how) == {"views": ["logmel"], "problems": []}
     (tmp_path / "b.wav").write_bytes(b"")
     assert "0 bytes" in observe(("b", {"audio": tmp_path / "b.wav"}), views=("logmel",), **how)["problems"][0]

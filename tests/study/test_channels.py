@@ -187,7 +187,7 @@ def test_a_disguise_that_cannot_be_is_refused(row: dict[str, Any]) -> None:
 def test_an_attacker_sees_texts_and_rows_with_names(cohort: Cohort, tmp_path: Path) -> None:
     files = {track: cohort.root / path for track, path in cohort.recordings[1].tracks.items()}
     files["phone"] = files["acc"]
-    how: dict[str, Any] = {"folder": tmp_path, "locations": tmp_path, "original": True}
+    how: dict[str, Any] = {"folder": tmp_path, "locations": tmp_path, "search": True}
     assert observe(("r", files), views=("phone", "text"), **how) == {"views": ["phone", "text"], "problems": []}
     seen = gather(tmp_path, pd.DataFrame({"subject": ["01"]}, index=["r"]), ("phone", "text"))
     assert seen.clips("text")["r"].tolist() == ["I met Ana."]

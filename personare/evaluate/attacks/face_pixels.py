@@ -22,9 +22,9 @@ _SMALL = 24  # side of the small grey picture
 class FacePixels:
     """Compares small pictures, colors and local binary patterns, averaged over a clip.
 
-    The face is cut out where the original's was, and the whole frame is looked at as well (hair, clothes, room):
-    enrollment data say how far to believe each. Blurred or pixelated pictures still differ from person to person in
-    every pixel, which is what a retrained attacker uses.
+    The face is cut out where the original's was, or where a mask moved it, and the whole frame is looked at as well
+    (hair, clothes, room): enrollment data say how far to believe each. Blurred or pixelated pictures still differ from
+    person to person in every pixel, which is what a retrained attacker uses.
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 

@@ -20,7 +20,7 @@ _PICTURES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class FaceEmotionCnn:
-    """A reader that looks where the original's face was, trained anew for every fold.
+    """A reader that looks where the face is, trained anew for every fold.
 
     **Guarantee**: no reader was trained on the person that it reads.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personare import __version__
-from personare.anonymize._recordings import Disguise, Sources, Work
+from personare.anonymize._recordings import METHODS, Disguise, Sources, Work
 from personare.anonymize._recordings import Outcome as Hidden
 from personare.anonymize._release import release_recordings
 from personare.anonymize._video import Locate
@@ -84,8 +84,8 @@ class _Hiding:
         recordings = [asdict(r) for r in self.recordings]
         return fingerprint([self.stamps, recordings, self.study.plan.seed, has_landmarker()])
 
-    def observe(self, name: str, files: Sources) -> list[Withheld]:
-        """Describe recordings as an attacker sees them; of the originals, find the faces for all releases."""
+    def observe(self, name: str, files: Sources, *, moved: bool = False) -> list[Withheld]:
+        """Describe recordings as an attacker sees them; of the originals, find the faces for all that did not move."""
         private, views, landmarker = self.study.folder.private, _views(self.study.plan), has_landmarker()
         seen = self.study.workers.each(
             f"look at {name}",
@@ -94,8 +94,8 @@ class _Hiding:
                 observe,
                 folder=private / "views" / name,
                 views=views,
-                locations=private / "locations",
-                original=name == ORIGINAL,
+                locations=private / (f"locations-{name}" if moved else "locations"),
+                search=moved or name == ORIGINAL,
             ),
             private / "steps" / f"observe-{name}",
             {
@@ -125,7 +125,9 @@ class _Hiding:
         release = Release(**{**made, "root": root, "withheld": tuple(Withheld(**w) for w in made["withheld"])})
         note_sources(run, row.name, purpose, self.sources)
         recordings = open_cohort(root).recordings
-        self.observe(row.name, {r.id: {track: root / path for track, path in r.tracks.items()} for r in recordings})
+        moved = bool(row.face) and bool(getattr(registry.load(METHODS, row.face), "moves_face", False))
+        released = {r.id: {track: root / path for track, path in r.tracks.items()} for r in recordings}
+        self.observe(row.name, released, moved=moved)
         return release
 
     def _make(self, row: Disguise) -> Mapping[str, Any]:
@@ -165,17 +167,18 @@ class _Hiding:
 
     def judge(self, releases: Sequence[Release]) -> list[Result]:
         """Return the rows of the originals, then those of each release with the original's figure as baseline."""
-        modalities = sorted({"+".join(release.modalities) for release in releases}, key=len)
+        # the longest first, so that no process is left alone with it in the end
+        modalities = sorted({"+".join(release.modalities) for release in releases}, key=len, reverse=True)
         originals: dict[str, Any] = {f"original {m}": (ORIGINAL, m, self.recordings, []) for m in modalities}
         baselines = self._judged("judge originals", originals)
         items = {}
-        for release in releases:
+        for release in sorted(releases, key=lambda release: -len(release.modalities)):
             modality = "+".join(release.modalities)
             baseline = [asdict(row) for row in baselines[f"original {modality}"]]
             items[release.name] = (release.name, modality, open_cohort(release.root).recordings, baseline)
         judged = self._judged("judge releases", items)
         # what several modalities' judgements of the originals have in common stands once
-        once = {(r.key, r.modality): r for name in originals for r in baselines[name]}
+        once = {(r.key, r.modality): r for name in reversed(originals) for r in baselines[name]}
         return [*once.values(), *(row for release in releases for row in judged[release.name])]
 
     def _judged(self, label: str, items: Mapping[str, Any]) -> dict[str, list[Result]]:
