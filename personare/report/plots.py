@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from personare.core.types import Array, Result
 from personare.report import words
@@ -153,6 +153,7 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     axes.set_ylabel(f"{up}   (better →)", fontsize=9.5)
     if not kind["auc"]:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # never 0.325, for which there is no room
     axes.grid(color=COLORS["faint"], linewidth=0.6)
     axes.set_axisbelow(True)
     _name_points(axes, panel, strokes)
