@@ -24,7 +24,7 @@ class PhoneCoarsen:
 
     **Guarantee**: ``points`` random facts of these people (where they were, what they did, or both) single out less
     than ``share`` of them, among each other; where no level of ``LADDER`` reaches that, nothing is released. It is none
-    against who knows more facts, or manners: see what ``phone_linkage`` still finds.
+    against who knows more facts, or habits: see what ``phone_linkage`` still finds.
     """
 
     fit_on: ClassVar = "everyone"

@@ -89,7 +89,7 @@ def routine(rows: Array, hours: int = 1) -> Array:
         return np.array([entropy(day, base=_DAY), alike, night, places.max() / places.sum(), evenly])
 
 
-def manners(view: Array) -> list[Array]:
+def behavioral_features(view: Array) -> list[Array]:
     """Return the mean day of the records seen, hour by hour; middle and spread; the routine, shown or as follows."""
     (rows, hours), names = seen(view), view.dtype.names or ()
     table = pd.DataFrame(np.concatenate([np.log1p(rows[:, :-2]), rows[:, -2:]], axis=1).repeat(hours, axis=0))

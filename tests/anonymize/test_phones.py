@@ -71,7 +71,7 @@ def test_guarantee_few_facts_single_out_few_people(people: Log, before: dict[str
     after = attacked(people, hidden(method, people), [*before.values()])
     for kind in ("place", "use", "any"):
         assert after[f"phone_unicity.unicity.{kind}"].value < 0.1, kind
-    assert after["phone_linkage.top1"].value > 3 / 16  # manners are left, which is not promised
+    assert after["phone_linkage.top1"].value > 3 / 16  # habits are left, which is not promised
     out = method(people[0][1], subject="", rng=generator(0))
     assert out.start_s == people[0][1].start_s and out.rate_hz * method.level[0] == pytest.approx(1 / 3600)
 

@@ -1,4 +1,4 @@
-"""Names whose phone it is from manners: what is done at which hour, where the phone is, and the routine of a week."""
+"""Names whose phone it is from behavior: what is done at which hour, where the phone is, and the routine of a week."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from personare.evaluate.classifiers import Clips, Kernel
-from personare.features.phone import manners
+from personare.features.phone import behavioral_features
 
 __all__ = ["PhoneLinkage"]
 
@@ -28,4 +28,4 @@ class PhoneLinkage:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Nothing is learned before enrollment: a log is described by itself."""
-        return Kernel(describe=manners)
+        return Kernel(describe=behavioral_features)

@@ -13,7 +13,7 @@ from personare.evaluate.classifiers import column_moments
 from personare.evaluate.clips import shown, usable_clips
 from personare.evaluate.metrics import Estimate, over_people, resampled
 from personare.evaluate.unmeasured import unmeasured
-from personare.features.phone import ROUTINE, coarse, manners, seen
+from personare.features.phone import ROUTINE, coarse, behavioral_features, seen
 
 __all__ = ["PhoneConcordance"]
 
@@ -45,7 +45,9 @@ class PhoneConcordance:
         if not both:
             raise DataError("no recording has a phone's log before and after")
         people = np.array([who for _, who in both])
-        truth, told = (np.array([manners(clips[i])[-1] for i, _ in both]) for clips in (before, after))  # (N, 5)
+        truth, told = (
+            np.array([behavioral_features(clips[i])[-1] for i, _ in both]) for clips in (before, after)
+        )  # (N, 5)
         days_before, days_after = (pd.DataFrame([_days(clips[i]) for i, _ in both]) for clips in (before, after))
         parts = {"": partial(_of_weeks, truth, told)}
         parts |= {name: partial(_of_weeks, truth[:, [k]], told[:, [k]]) for k, name in enumerate(ROUTINE)}

@@ -8,7 +8,7 @@ import numpy as np
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.reading import Task, forest_and_adapted, read_and_measure
-from personare.features.phone import manners
+from personare.features.phone import behavioral_features
 
 __all__ = ["PhoneLabel"]
 
@@ -42,4 +42,4 @@ class PhoneLabel:
 
 
 def _described(view: Array) -> Array:
-    return np.concatenate(manners(view))
+    return np.concatenate(behavioral_features(view))
