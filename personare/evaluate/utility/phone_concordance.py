@@ -13,7 +13,7 @@ from personare.evaluate.classifiers import column_moments
 from personare.evaluate.clips import shown, usable_clips
 from personare.evaluate.metrics import Estimate, over_people, resampled
 from personare.evaluate.unmeasured import unmeasured
-from personare.features.phone import ROUTINE, coarse, behavioral_features, seen
+from personare.features.phone import ROUTINE, behavioral_features, coarse, seen
 
 __all__ = ["PhoneConcordance"]
 
