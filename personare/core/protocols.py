@@ -7,6 +7,7 @@ A method class may also carry these class attributes, read by whoever runs it:
   ``nothing`` (the default: it has no ``fit``).
 - ``works_alone``: True if the method may also be called unfitted, where there is no group of people to fit on.
 - ``needs_landmarks`` (face anonymizers): True if each face must carry landmarks, blendshapes and pose.
+- ``moves_face`` (face anonymizers): True if it shows a face elsewhere than it was: attackers then look for it.
 - ``question`` (attacks): ``identify``, ``infer``, ``member`` or ``link``.
 - ``kinds`` (attacks and measures): of which kinds of release it can be asked; recordings where it does not say.
 - ``tracks`` (measures of synthetic people): it is asked where these are, and then instead of those for any track.
