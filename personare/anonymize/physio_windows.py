@@ -11,11 +11,9 @@ from personare.core.errors import DataError, OptionError
 from personare.core.options import Positive, check_options
 from personare.core.protocols import TrackAnonymizer
 from personare.core.types import Array, Track
-from personare.features.physio import FEATURES, levelled, signals_of, sorted_windows, windows_of
+from personare.features.physio import FEATURES, SHOWN, levelled, signals_of, sorted_windows, windows_of
 
 __all__ = ["PhysioWindows"]
-
-_SHOWN = ("rate_bpm", "tonic_us", "responses_per_min", "breaths_per_min", "movement_log_g", "counts_log")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class PhysioWindows:
 
     window_s: Positive = 60.0  # of signals slower than one a second: 60 samples
     levels: int = 3  # 2 to 20: fewer hide more
-    features: tuple[str, ...] = _SHOWN  # of ``features/physio.py``; more of them tell more of the person
+    features: tuple[str, ...] = SHOWN  # of ``features/physio.py``; more of them tell more of the person
     policy: Literal["recording", "person", "common"] = "recording"  # whose randomness breaks ties in a recording
 
     fit_on: ClassVar[str] = "everyone"

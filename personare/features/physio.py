@@ -19,6 +19,8 @@ USUAL: Final[Mapping[str, tuple[float, float]]] = {
 }  # fmt: skip
 """What a window says of heart, skin, breath and movement, and what is usual: a mean and a spread that are nobody's."""
 FEATURES = tuple(USUAL)
+SHOWN = ("rate_bpm", "tonic_us", "responses_per_min", "breaths_per_min", "movement_log_g", "counts_log")
+"""What is released unless others are asked for: what tells most of a state, and least of a person."""
 _KINDS = {"ecg": "pulse", "bvp": "pulse", "ppg": "pulse", "gsr": "eda", "heart_rate": "hr"}
 _KINDS |= {kind: kind for kind in ("eda", "temp", "resp", "acc", "activity", "hr")}
 _LIMITS: Final = {"hr": (20, 250), "eda": (0, 100), "temp": (10, 45), "activity": (0, np.inf)}

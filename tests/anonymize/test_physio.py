@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personare.anonymize.physio_noise import PhysioNoise
 from personare.anonymize.physio_resynth import PhysioResynth
 from personare.anonymize.physio_windows import PhysioWindows
 from personare.core import registry
@@ -16,9 +17,10 @@ from personare.core.types import Batch, Track
 from personare.data.windows import empatica
 from personare.evaluate.attacks.physio_identity import PhysioIdentity
 from personare.evaluate.judging import judge
-from personare.features.physio import FEATURES, signals_of, view, windows_of
+from personare.features.physio import FEATURES, USUAL, signals_of, view, windows_of
+from personare.learn.accounting import epsilon_of
 
-METHODS = [name for name in registry.find("personare.anonymize") if name.startswith("physio_")]
+METHODS = ["physio_windows", "physio_resynth"]  # which take one recording alone
 RATE_HZ = 32.0
 
 
@@ -54,6 +56,32 @@ def hidden(method, bodies):
 def batch(tracks, bodies) -> Batch:
     rows = {i: {"subject": who, "stress": ("rest", "stress")[int(i[-1]) % 2]} for i, (who, _) in bodies.items()}
     return Batch.of(pd.DataFrame.from_dict(rows, orient="index"), {"physio": {i: view(t) for i, t in tracks.items()}})
+
+
+def test_guarantee_noise_is_what_all_windows_of_a_person_cost(bodies):
+    method = PhysioNoise(features=("rate_bpm", "skin_c"))
+    fitted = method.fit(iter(bodies.values()), rng=generator(0, "fit"))
+    spend = fitted.spend
+    assert (spend.unit, spend.units, spend.steps, spend.sampling_rate) == ("person", 5, 10, 1)
+    assert 7.5 < epsilon_of(spend.noise_multiplier, 1.0, 10, 1e-5) <= 8
+    assert fitted.deviation == pytest.approx(spend.noise_multiplier * np.sqrt(2))
+    assert hasattr(fitted, "epsilon")  # which keeps its noise from the seed
+    skinless = replace(bodies["4-1"][1], values=bodies["4-1"][1].values[:, :2], columns=("bvp", "eda"))
+    for track, skin in ((bodies["4-1"][1], "cut"), (skinless, "usual")):
+        rows = np.array([fitted(track, subject="4", rng=generator(n)).values[0] for n in range(200)])
+        (rate, rate_spread), (usual, skin_spread) = USUAL["rate_bpm"], USUAL["skin_c"]
+        noise = 4 * fitted.deviation * np.array([rate_spread, skin_spread])
+        assert rows.std(axis=0) == pytest.approx(noise, rel=0.2)
+        told = windows_of(signals_of(track), 60)[0][0]
+        true = min(told[FEATURES.index("rate_bpm")], rate + 2 * rate_spread)
+        skin_told = usual if skin == "usual" else told[FEATURES.index("skin_c")]
+        assert rows.mean(axis=0) == pytest.approx([true, skin_told], abs=4 * noise.max() / 200**0.5)
+    with pytest.raises(DataError, match="Hide a cohort"):
+        method(skinless, subject="4", rng=generator(0))
+    with pytest.raises(OptionError, match="not none"):
+        PhysioNoise(features=())
+    with pytest.raises(DataError, match="no body signals"):
+        method.fit(iter([]), rng=generator(0))
 
 
 def test_ranks_of_windows_name_nobody_and_still_tell_stress(bodies):
