@@ -1,7 +1,7 @@
 """Shows of body signals what windows of them say, under noise whose price is a person's epsilon."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -27,8 +27,8 @@ class PhysioNoise:
     Of one person next to nothing is left; means over many people and windows are, as the noise has none.
 
     **Guarantee**: all windows of all recordings of a person together are (epsilon, delta) differentially private under
-    putting any others in their place (local model: whatever is known of everybody else). What is missing is said to be
-    usual, and so hidden; how long recordings are is not.
+    putting any others in their place (local model: whatever is known of everybody else). What is missing in a window is
+    said to be usual, and so hidden; how long recordings are, how often they were sampled and which are withheld is not.
 
     **Source**: the Gaussian mechanism at the price of ``learn/privacy.py``.
     """
@@ -46,7 +46,7 @@ class PhysioNoise:
         if unknown or not self.features:
             raise OptionError(f"features must be some of {', '.join(FEATURES)}, not {', '.join(unknown) or 'none'}.")
 
-    def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> "NoisedWindows":
+    def fit(self, background: Iterable[tuple[str, Track]], *, rng: np.random.Generator) -> "NoisedPeople":
         """Count the windows of each person; the noise is what the most need."""
         windows = Counter[str]()
         for subject, track in background:
@@ -59,11 +59,20 @@ class PhysioNoise:
             steps=max(windows.values()),
         )  # fmt: skip
         deviation = plan.noise_multiplier * sqrt(len(self.features))  # over the most that a window can change
-        return NoisedWindows(method=self, epsilon=self.epsilon, deviation=deviation, spend=plan.spend())
+        noised = NoisedWindows(method=self, epsilon=self.epsilon, deviation=deviation)
+        return NoisedPeople(by_subject=dict.fromkeys(windows, noised), spend=plan.spend())
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisedPeople:
+    """What hides each of the people whose windows were counted, and what that costs each of them."""
+
+    by_subject: "Mapping[str, NoisedWindows]"
+    spend: Spend
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
-        """Refuse: how much noise a person needs hangs on all of their windows."""
-        raise DataError("physio_noise must know all recordings of a person first. Hide a cohort, not a file.")
+        """Refuse: of nobody else is it known how much noise they need."""
+        raise DataError("physio_noise must know all recordings of a person first. Hide their cohort, by itself.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +82,6 @@ class NoisedWindows:
     method: PhysioNoise
     epsilon: float  # says that no seed tells the noise
     deviation: float  # of the noise, where 1 is from the lowest to the highest that is usual
-    spend: Spend
 
     def __call__(self, track: Track, *, subject: str, rng: np.random.Generator) -> Track:
         """Return (windows, features) with their names; one row a window."""

@@ -1,5 +1,6 @@
 """Bodies hidden: what a person's signals are like goes, what happens in them stays; what is of no body is refused."""
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,17 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personare.anonymize._recordings import Disguise
 from personare.anonymize.physio_noise import PhysioNoise
 from personare.anonymize.physio_resynth import PhysioResynth
 from personare.anonymize.physio_windows import PhysioWindows
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
-from personare.core.types import Batch, Track
+from personare.core.types import Batch, Recording, Track
 from personare.data.windows import empatica
 from personare.evaluate.attacks.physio_identity import PhysioIdentity
 from personare.evaluate.judging import judge
 from personare.features.physio import FEATURES, USUAL, signals_of, view, windows_of
+from personare.features.tracks import TrackForm, write_track
 from personare.learn.accounting import epsilon_of
 
 METHODS = ["physio_windows", "physio_resynth"]  # which take one recording alone
@@ -60,8 +63,8 @@ def batch(tracks, bodies) -> Batch:
 
 def test_guarantee_noise_is_what_all_windows_of_a_person_cost(bodies):
     method = PhysioNoise(features=("rate_bpm", "skin_c"))
-    fitted = method.fit(iter(bodies.values()), rng=generator(0, "fit"))
-    spend = fitted.spend
+    people = method.fit(iter(bodies.values()), rng=generator(0, "fit"))
+    spend, fitted = people.spend, people.by_subject["4"]
     assert (spend.unit, spend.units, spend.steps, spend.sampling_rate) == ("person", 5, 10, 1)
     assert 7.5 < epsilon_of(spend.noise_multiplier, 1.0, 10, 1e-5) <= 8
     assert fitted.deviation == pytest.approx(spend.noise_multiplier * np.sqrt(2))
@@ -76,12 +79,33 @@ def test_guarantee_noise_is_what_all_windows_of_a_person_cost(bodies):
         true = min(told[FEATURES.index("rate_bpm")], rate + 2 * rate_spread)
         skin_told = usual if skin == "usual" else told[FEATURES.index("skin_c")]
         assert rows.mean(axis=0) == pytest.approx([true, skin_told], abs=4 * noise.max() / 200**0.5)
-    with pytest.raises(DataError, match="Hide a cohort"):
-        method(skinless, subject="4", rng=generator(0))
+    with pytest.raises(DataError, match="Hide their cohort"):  # of another, whose windows were not counted
+        people(skinless, subject="4", rng=generator(0))
     with pytest.raises(OptionError, match="not none"):
         PhysioNoise(features=())
     with pytest.raises(DataError, match="no body signals"):
         method.fit(iter([]), rng=generator(0))
+
+
+def test_guarantee_no_seed_tells_the_noise_and_no_background_how_much(tmp_path):
+    sources, form = {}, TrackForm(kind="signal", suffix=".tsv.gz", about={"SamplingFrequency": RATE_HZ})
+    for name in ("1", "2"):
+        sources[name] = {"physio": tmp_path / f"{name}_physio.tsv.gz"}
+        track = body(int(name), 0)
+        write_track(sources[name]["physio"], track.values, form, columns=track.columns, note={})
+    people = [Recording(id=name, subject=name, session="01", tracks={}) for name in sources]
+    disguise = Disguise(name="mask", body="physio_noise")
+
+    def hide(number, **how):
+        masks = disguise.fit(people, sources, lambda _: pytest.fail("no film"), seed=0, **how)
+        target = tmp_path / f"{number}_physio.tsv.gz"
+        return masks((people[0], sources["1"], {"physio": target}), lambda frames: frames), masks.spends, target
+
+    (first, spends, one), (_, _, other) = hide(3), hide(4)
+    assert first.tracks == ("physio",) and len(spends) == 1
+    assert gzip.decompress(one.read_bytes()) != gzip.decompress(other.read_bytes())
+    strange, _, target = hide(5, outside=True)
+    assert "Hide their cohort" in strange.withheld[0].problem and not target.exists()
 
 
 def test_ranks_of_windows_name_nobody_and_still_tell_stress(bodies):

@@ -83,5 +83,7 @@ def test_all_that_a_preset_plans_is_made_and_judged(people: Cohort, tmp_path: Pa
         assert measured or (risks and made[name]["kind"] == "synthetic"), name
         assert all(row["reason"] for row in own if row["status"] == "not_measured"), name
         assert not [row for row in own if "unexpected" in row["reason"]], name
+    searched = (tmp_path / "run.private" / "locations-face_avatar").is_dir()  # not where the original's face was
+    assert searched == ("face_avatar" in plan.names)
     assert (out / "report.html").stat().st_size > 100_000
     assert len(open_cohort(out / "releases" / plan.releases[0].name).recordings) == len(people.recordings)

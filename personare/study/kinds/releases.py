@@ -168,11 +168,12 @@ class _Hiding:
     def judge(self, releases: Sequence[Release]) -> list[Result]:
         """Return the rows of the originals, then those of each release with the original's figure as baseline."""
         # the longest first, so that no process is left alone with it in the end
-        modalities = sorted({"+".join(release.modalities) for release in releases}, key=len, reverse=True)
+        longest = sorted(releases, key=lambda release: -len(release.modalities))
+        modalities = dict.fromkeys("+".join(release.modalities) for release in longest)
         originals: dict[str, Any] = {f"original {m}": (ORIGINAL, m, self.recordings, []) for m in modalities}
         baselines = self._judged("judge originals", originals)
         items = {}
-        for release in sorted(releases, key=lambda release: -len(release.modalities)):
+        for release in longest:
             modality = "+".join(release.modalities)
             baseline = [asdict(row) for row in baselines[f"original {modality}"]]
             items[release.name] = (release.name, modality, open_cohort(release.root).recordings, baseline)
