@@ -277,7 +277,7 @@ class VideoWriter:
         pixel_aspect: float = 1.0,
         crf: int = 23,  # x264's rate factor: 0 lossless ... 51 worst
         preset: str = "veryfast",
-        threads: int = 0,  # 0 = all cores
+        threads: int = 2,  # other numbers give other pictures, so this is not the number of cores
         note: str = "",  # the file's own comment, for whoever finds it alone
     ) -> None:
         if path.suffix.lower() not in _CONTAINERS:
