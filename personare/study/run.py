@@ -27,7 +27,7 @@ from personare.study.adapting import human_rows
 from personare.study.holdings import register
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, remove_dropped, remove_withdrawn
-from personare.study.parallel import Workers
+from personare.study.parallel import Workers, serial_sums
 from personare.study.plan import StudyPlan, kinds, read_plan, toml, with_setting
 from personare.study.study import Kind, Outcome, Study
 
@@ -51,6 +51,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     people, run = replace(cohort, root=cohort.root.resolve()), RunFolder(out.resolve())
     with (
         run.lock(),
+        serial_sums(),
         workers.on_cluster(people.root, run.private, ledger) as shared,
         shared.stages(stages(plan)) as shared,
     ):
