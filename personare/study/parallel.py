@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
-import scipy.linalg  # noqa: F401  what it computes with must be here to be held to one thread
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 

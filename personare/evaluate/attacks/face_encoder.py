@@ -7,12 +7,11 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from personare.core.errors import MissingModelError, OptionError
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel, unit
-from personare.features.models import find_model
+from personare.features.models import find_model, open_network
 
 __all__ = ["FaceEncoder"]
 
@@ -44,10 +43,8 @@ class FaceEncoder:
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Load the network for faces (F, 112, 112, 3) uint8; nothing is learned before enrollment."""
         path = Path(self.model) if Path(self.model).is_file() else find_model(self.model)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = open_network(path)
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise MissingModelError(
                 f"{path} cannot be loaded as an ONNX network ({error}); give another file."

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 
 from personare.core.errors import MissingModelError
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.evaluate.clips import looped
-from personare.features.models import find_model
+from personare.features.models import find_model, open_network
 
 __all__ = ["VoiceDvector"]
 
@@ -44,9 +43,7 @@ class VoiceDvector:
             raise MissingModelError(
                 "voice_dvector needs the package librosa: run pip install 'personare[speaker-encoder]'."
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        network = onnxruntime.InferenceSession(str(find_model("dvector")), options, providers=["CPUExecutionProvider"])
+        network = open_network(find_model("dvector"))
 
         def describe(clip: Array) -> list[Array]:
             samples = looped(np.asarray(clip, dtype=np.float32).ravel(), _LEAST)

@@ -1,15 +1,14 @@
 """Lets a network that was trained on listeners' opinions say how natural the voices of a release sound."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import onnxruntime
 
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import shown, usable_clips
 from personare.evaluate.metrics import mean_over_people
-from personare.features.models import find_model
+from personare.features.models import find_model, open_network
 
 __all__ = ["Naturalness"]
 
@@ -42,9 +41,7 @@ class Naturalness:
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Score (N,) samples at 16 kHz of the release."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        network = onnxruntime.InferenceSession(str(find_model("dnsmos")), options, providers=["CPUExecutionProvider"])
+        network = open_network(find_model("dnsmos"))
         clips = usable_clips(released, "waveform")
         heard = [(who, _opinions(network, clips[i])) for i, who in shown(original, released) if i in clips]
         people, scores = np.array([who for who, _ in heard]), np.array([score for _, score in heard]).reshape(-1, 3)
@@ -60,7 +57,7 @@ class Naturalness:
         ]
 
 
-def _opinions(network: onnxruntime.InferenceSession, clip: Array) -> Array:
+def _opinions(network: Any, clip: Array) -> Array:
     """Return ``_FIGURES`` (3,) of a voice (N,), the mean over its windows."""
     voice = np.asarray(clip, np.float32).ravel()
     while len(voice) < _WINDOW:

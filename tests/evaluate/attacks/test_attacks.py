@@ -17,7 +17,7 @@ from personare.evaluate.identification import identify, measure_trials
 from personare.evaluate.unmeasured import answers
 from personare.features import audio
 from personare.features.functionals import describe
-from personare.features.models import MODELS
+from personare.features.models import MODELS, find_model
 
 FOLDER = "personare.evaluate.attacks"
 QUICK = {
@@ -173,13 +173,17 @@ def test_the_speaker_encoder_names_people_and_gives_r1_and_r2(monkeypatch, peopl
 
 @pytest.mark.parametrize(
     ("name", "package", "extra"),
-    [("face_dlib", "dlib", "face-attack"), ("voice_dvector", "librosa", "speaker-encoder")],
+    [
+        ("face_dlib", "dlib", "face-attack"),
+        ("voice_dvector", "librosa", "speaker-encoder"),
+        ("text_minilm", "transformers", "pretrained"),
+    ],
 )
 def test_a_pretrained_network_names_the_extra_that_brings_it_and_refuses_other_content(
     name, package, extra, tmp_path, monkeypatch
 ):
     attack, modules = create(FOLDER, name), __import__("sys").modules
-    parts = ("face_recognition_model_v1", "melspectrogram")
+    parts = ("face_recognition_model_v1", "melspectrogram", "BertConfig", "BertModel")
     for module in (package, f"{package}.feature"):
         monkeypatch.setitem(modules, module, None)
     with pytest.raises(MissingModelError, match=rf"personare\[{extra}\]"):
@@ -187,7 +191,7 @@ def test_a_pretrained_network_names_the_extra_that_brings_it_and_refuses_other_c
     for module in (package, f"{package}.feature"):
         monkeypatch.setitem(modules, module, type("Module", (), {part: None for part in parts}))
     monkeypatch.setenv("PERSONARE_MODELS", str(tmp_path))
-    for model in ("dlib_face", "dvector"):
+    for model in ("dlib_face", "dvector", "minilm"):
         (tmp_path / MODELS[model].file).write_bytes(b"another network")
     with pytest.raises(MissingModelError, match="checksum differs"):
         attack.fit({}, {}, rng=np.random.default_rng(0))
@@ -215,6 +219,30 @@ def test_dvectors_name_people_by_their_voice_and_nobody_by_silence(real_data):
     voices, silence = (Batch.of(table, {"waveform": {i: s * k for i, s in spoken.items()}}) for k in (1, 0))
     assert top1("voice_dvector", voices, voices)["semi_informed"].value > 0.8
     assert top1("voice_dvector", voices, silence)["semi_informed"].value < 0.5
+
+
+def test_minilm_names_people_by_what_they_write_about_and_nobody_by_the_same_lines():
+    for model in ("minilm", "minilm_words"):
+        try:
+            find_model(model)
+        except MissingModelError:
+            pytest.skip(f"needs: personare models fetch {model}")
+    about = {
+        "garden": "The roses need water. I cut the hedge. Tulips bloom again. We raked fallen leaves. Weeds grow fast. "
+        "Plant beans in May. The lawn is dry. My tomatoes ripened.",
+        "court": "The judge was late. He denied the charge. A witness lied. Her lawyer objected. The jury left. We "
+        "sued the landlord. Both parties settled. The verdict came.",
+        "sea": "Waves hit our boat. The tide was low. Sails tore at noon. We fished for cod. A storm came up. The "
+        "harbor froze. Gulls followed us. Land was in sight.",
+    }
+    lines = {f"{who}-{n}": line for who, text in about.items() for n, line in enumerate(text.split(". "))}
+    table = pd.DataFrame({"subject": [name.partition("-")[0] for name in lines]}, index=list(lines))
+    told, silent = (
+        Batch.of(table, {"text": {name: np.array([said or line]) for name, line in lines.items()}})
+        for said in ("", "Nothing happened today.")
+    )
+    assert top1("text_minilm", told, told)["semi_informed"].value > 0.8
+    assert top1("text_minilm", told, silent)["semi_informed"].value < 0.5
 
 
 @pytest.mark.parametrize(
