@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from personare.core.atomic import replacing
-from personare.core.errors import DataError, MissingModelError, data_errors
+from personare.core.errors import DataError, data_errors, extra
 from personare.core.types import Array
 from personare.features.models import sha256_of
 
@@ -33,10 +33,8 @@ def write_merged(base: Path, target: Path, pairs: Mapping[str, tuple[Array, Arra
     weights W become W + ``scale`` B A, in 8 bits (Q8_0). **Guarantee**: every other weight is copied bit by bit, and a
     failure leaves ``target`` as it was.
     """
-    try:
+    with extra("assistant", "Merging"):
         import gguf
-    except ImportError as error:
-        raise MissingModelError("Merging needs the package gguf: run pip install 'personare[assistant]'.") from error
     with data_errors(f"{base} cannot be read", "Give a GGUF model of the llama family.", LookupError):
         model = gguf.GGUFReader(base)
         about = {name: field.contents() for name, field in model.fields.items()}

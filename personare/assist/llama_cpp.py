@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from personare.core.errors import DataError, MissingModelError, data_errors
+from personare.core.errors import DataError, data_errors, extra
 from personare.core.types import Turn
 
 _BLOCK = (
@@ -109,9 +109,8 @@ def _library() -> Any:
     waiting = os.environ.get("OMP_WAIT_POLICY")
     os.environ["OMP_WAIT_POLICY"] = waiting or "PASSIVE"  # read once, when the library is loaded
     try:
-        from cyllama.llama import llama_cpp
-    except ImportError as error:
-        raise MissingModelError("A GGUF model needs llama.cpp: run pip install 'personare[assistant]'.") from error
+        with extra("assistant", "A GGUF model"):
+            from cyllama.llama import llama_cpp
     finally:
         if waiting is None:
             del os.environ["OMP_WAIT_POLICY"]

@@ -55,6 +55,25 @@ def data_errors(problem: str, fix: str, *also: type[Exception]) -> Iterator[None
         raise DataError(f"{problem}: {error}. {fix}") from error
 
 
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Turn a failed import of what an extra brings into a ``MissingModelError`` that says how to get it.
+
+    Example:
+        >>> with extra("text", "text_redact"):
+        ...     import no_such_package
+        Traceback (most recent call last):
+        personare.core.errors.MissingModelError: text_redact needs the package no_such_package: run pip install ...
+    """
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        raise MissingModelError(
+            f"{what} needs the package {package}: run pip install 'personare[{name}]' (personare doctor lists extras)."
+        ) from error
+
+
 def reason(error: Exception) -> str:
     """Return what stands in a result or a list in place of what the error prevented.
 

@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from personare.core.errors import MissingModelError
+from personare.core.errors import extra
 from personare.core.types import Array
 from personare.features.audio import SILENT_DBFS
 from personare.features.models import packaged_file
@@ -59,10 +58,8 @@ def _whisper() -> Any:
         if name == "model.bin":
             members = [f"{_FOLDER.format(part=part)}{name}.part{part}" for part in (1, 2)]
         files[name] = packaged_file(*members, sha256=sha256, extra="asr", purpose="Recognizing words (Whisper)")
-    if not find_spec("faster_whisper"):
-        raise MissingModelError("Recognizing words needs the package faster-whisper: pip install 'personare[asr]'.")
-    from faster_whisper import WhisperModel
-
+    with extra("asr", "Recognizing words"):
+        from faster_whisper import WhisperModel
     return WhisperModel("whisper-base", device="cpu", compute_type="int8", cpu_threads=1, files=files)
 
 

@@ -1,6 +1,5 @@
 """Frozen features of a model that others have trained on public data, from a local folder and without the network."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from personare.core.errors import MissingModelError, OptionError
+from personare.core.errors import MissingModelError, OptionError, extra
 from personare.core.types import Array
 
 _ROWS = 16  # recordings that pass through the model together; bounds the memory
@@ -26,13 +25,11 @@ def describe(values: Array, folder: str) -> Array:
     tokenizer for text): Wav2Vec2, HuBERT, WavLM, Whisper, AST, ViT, DINOv2, BERT, RoBERTa, CLIP and others with the
     same inputs.
     """
-    if importlib.util.find_spec("transformers") is None:
-        raise OptionError("Pretrained encoders need transformers: pip install 'personare[pretrained]'.")
+    with extra("pretrained", "A pretrained encoder"):
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
     if not (Path(folder) / "config.json").is_file():
         raise MissingModelError(f"{folder} must hold a transformers model (config.json and weights); it does not.")
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # its progress bars and reports belong in nobody's study
     logging.disable_progress_bar()

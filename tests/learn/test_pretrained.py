@@ -1,5 +1,7 @@
 """Tiny random models of several families, saved on the spot, read back from their folder alone."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,6 @@ def test_a_broken_folder_is_told(tmp_path):
 
 
 def test_without_transformers_it_says_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(OptionError, match="pip install"):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingModelError, match=r"personare\[pretrained\]"):
         describe(PICTURES, str(tmp_path))

@@ -1,6 +1,5 @@
 """Answers with a language model, or one that sees, from a local folder of transformers; no word leaves this process."""
 
-import importlib.util
 import json
 import os
 import queue
@@ -12,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from personare.core.errors import DataError, MissingModelError, data_errors
+from personare.core.errors import DataError, MissingModelError, data_errors, extra
 from personare.core.types import Turn
 
 __all__ = ["TransformersFolder"]
@@ -132,11 +131,9 @@ class TransformersFolder:
         return model.eval().to(device)
 
     def _opened(self, kind: str, **options: Any) -> Any:
-        if importlib.util.find_spec("transformers") is None:
-            raise MissingModelError("A folder's model needs transformers: run pip install 'personare[assistant]'.")
-        with data_errors(f"The model in {self.folder} cannot be opened", _FIX, Exception):
+        with extra("assistant", "A folder's model"):
             import transformers
-
+        with data_errors(f"The model in {self.folder} cannot be opened", _FIX, Exception):
             transformers.logging.set_verbosity_error()  # its progress bars and reports belong in nobody's conversation
             transformers.logging.disable_progress_bar()
             reader = getattr(transformers, kind)

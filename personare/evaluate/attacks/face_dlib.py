@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import MissingModelError
+from personare.core.errors import extra
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.features.models import find_model
@@ -37,12 +37,8 @@ class FaceDlib:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Load the network for faces (F, H, W, 3) uint8; nothing is learned before enrollment."""
-        try:
+        with extra("face-attack", "face_dlib"):
             import dlib
-        except ImportError as error:
-            raise MissingModelError(
-                "face_dlib needs the package dlib: run pip install 'personare[face-attack]'."
-            ) from error
         network = dlib.face_recognition_model_v1(str(find_model("dlib_face")))
         corners = dlib.shape_predictor(str(find_model("dlib_face_corners")))
         whole = dlib.rectangle(0, 0, _SIDE - 1, _SIDE - 1)  # a crop is a face, which need not be found again

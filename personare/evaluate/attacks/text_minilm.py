@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import MissingModelError
+from personare.core.errors import extra
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.evaluate.texts import text_of
@@ -39,13 +39,9 @@ class TextMinilm:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Load the network for texts (1,); nothing is learned before enrollment."""
-        try:
+        with extra("pretrained", "text_minilm"):
             from tokenizers import Tokenizer
             from transformers import BertConfig, BertModel
-        except ImportError as error:
-            raise MissingModelError(
-                "text_minilm needs the package transformers: run pip install 'personare[pretrained]'."
-            ) from error
         import torch
         from safetensors.torch import load_file
 

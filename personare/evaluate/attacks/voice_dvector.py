@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from personare.core.errors import MissingModelError
+from personare.core.errors import extra
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.evaluate.clips import looped
@@ -37,12 +37,8 @@ class VoiceDvector:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Load the network for (N,) samples at 16 kHz; nothing is learned before enrollment."""
-        try:
+        with extra("speaker-encoder", "voice_dvector"):
             from librosa.feature import melspectrogram
-        except ImportError as error:
-            raise MissingModelError(
-                "voice_dvector needs the package librosa: run pip install 'personare[speaker-encoder]'."
-            ) from error
         network = open_network(find_model("dvector"))
 
         def describe(clip: Array) -> list[Array]:

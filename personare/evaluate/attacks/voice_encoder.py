@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import MissingModelError
+from personare.core.errors import extra
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.evaluate.clips import looped, usable_clips
@@ -67,12 +67,8 @@ class VoiceEncoder:
 
 
 def _encoder() -> Callable[[Array], Array]:
-    try:
+    with extra("speaker-encoder", "voice_encoder"):
         import resemblyzer
-    except ImportError as error:
-        raise MissingModelError(
-            "voice_encoder needs the package resemblyzer: run pip install 'personare[speaker-encoder]'."
-        ) from error
     network = resemblyzer.VoiceEncoder("cpu", verbose=False)
 
     def encode(clip: Array) -> Array:
