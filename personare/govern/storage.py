@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from personare.core.atomic import replacing
 from personare.core.errors import DataError, PolicyError, data_errors
 from personare.core.types import Withheld
-from personare.govern.keys import decrypted, destroy, encrypted, make_key, master_key, read_key, write_whole
+from personare.govern.keys import decrypted, encrypted, make_key, master_key, read_key, write_whole
 
 PASSPHRASE: Final = "PERSONARE_PASSPHRASE"
 """The variable of the environment that opens what is locked, for this process and those it starts."""
@@ -145,17 +145,6 @@ def unlock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> lis
 def not_locked(root: Path) -> list[Path]:
     """Return the files of a locked cohort that are not: they came later, or locking was interrupted."""
     return [path for path in _files(root) if path.stat().st_size and not is_locked(path)] if is_locked(root) else []
-
-
-def forget_key(root: Path, subject: str) -> None:
-    """Destroy the key of a person, by pseudonym; no passphrase is needed.
-
-    **Guarantee**: no locked file of theirs can be read any more, nor a copy of one, wherever it lies, unless the folder
-    of keys was copied too.
-    """
-    file = keys_folder(root) / f"sub-{subject}.key"
-    with data_errors(f"{file} could not be destroyed", "Do it again, or destroy the file."):
-        destroy(file)
 
 
 def write_note(root: Path, name: str, content: bytes) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from personare.core.errors import DataError, OptionError, PolicyError
 from personare.govern import storage
+from personare.govern.keys import destroy
 from personare.govern.storage import (
     check_passphrase,
-    forget_key,
     is_locked,
     keys_folder,
     lock_cohort,
@@ -162,8 +162,8 @@ def test_guarantee_no_copy_can_be_read_once_the_key_is_forgotten(
     (tmp_path / "same").hardlink_to(key)  # another name of the same bytes on the disk
     wrapped = key.read_bytes()
     monkeypatch.delenv("PERSONARE_PASSPHRASE")  # whoever erases need not know it
-    forget_key(locked, "01")
-    forget_key(locked, "01")
+    destroy(key)
+    destroy(key)
     monkeypatch.setenv("PERSONARE_PASSPHRASE", PHRASE)
     assert not key.exists() and (tmp_path / "same").read_bytes() != wrapped
     for folder in (locked, copy):

@@ -55,11 +55,9 @@ class TextMinilm:
 
         def encode(parts: list[str]) -> Array:
             read = tokens.encode_batch(parts)
-            mask = torch.tensor([part.attention_mask for part in read])
+            ids, mask = (torch.tensor([getattr(part, of) for part in read]) for of in ("ids", "attention_mask"))
             with torch.inference_mode():
-                layer = network(input_ids=torch.tensor([part.ids for part in read]), attention_mask=mask)[
-                    0
-                ]  # (P, L, D)
+                layer = network(input_ids=ids, attention_mask=mask).last_hidden_state  # (P, L, 384)
             return unit((layer * mask[:, :, None]).sum(dim=1).numpy())
 
         def describe(clip: Array) -> list[Array]:
