@@ -1,6 +1,6 @@
 """Who is named by texts and what is read in them, before and after words are hidden; how near counts of words are.
 
-python benchmarks/words.py ../shared/data
+python benchmarks/words.py ../shared/data (once before: personare models fetch minilm minilm_words)
 """
 
 import sys
