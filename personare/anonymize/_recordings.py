@@ -17,7 +17,7 @@ from personare.anonymize._video import Locate, anonymize_video
 from personare.core import registry
 from personare.core.channels import CHANNELS, Channel
 from personare.core.errors import DataError, OptionError, reason
-from personare.core.randomness import generator
+from personare.core.randomness import generator, serial_sums
 from personare.core.types import LocatedFrame, Recording, Release, Signal, Spend, Withheld
 from personare.data.roles import source_tracks
 from personare.features import audio, video
@@ -103,6 +103,7 @@ class Disguise:
         """Whether the face method must know the mesh."""
         return bool(self.face) and bool(getattr(registry.load(METHODS, self.face), "needs_landmarks", False))
 
+    @serial_sums()
     def fit(
         self,
         recordings: Sequence[Recording],
@@ -233,6 +234,7 @@ class Masks:
         """The privacy that fitting cost the people fitted on; empty where nothing was noised."""
         return tuple(m.spend for people in self.by_modality.values() for m in people.values() if hasattr(m, "spend"))
 
+    @serial_sums()
     def adapted_to(
         self, recordings: Sequence[Recording], sources: Sources, locate_for: Callable[[Recording], Locate]
     ) -> "Masks":
@@ -244,6 +246,7 @@ class Masks:
                 by_modality[track] = {**masks, **masks[""].adapt_to(speech).by_subject}
         return replace(self, by_modality=by_modality)
 
+    @serial_sums()
     def __call__(
         self, work: Work, locate: Locate, corrections: Mapping[str, Corrections] = MappingProxyType({})
     ) -> Outcome:

@@ -1,10 +1,23 @@
-"""Random generators that depend on what they are for, never on the order or the process in which work is done."""
+"""Random generators that depend on what they are for, never on the order, process or machine in which work is done."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-__all__ = ["generator", "part_of"]
+__all__ = ["generator", "part_of", "serial_sums"]
+
+
+@contextmanager
+def serial_sums() -> Iterator[None]:
+    """Hold linear algebra to one thread: on more, sums are made in another order and end in other digits.
+
+    What is made of recordings would else hang on the number of cores; cores share recordings instead.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def generator(seed: int, *purpose: str) -> np.random.Generator:

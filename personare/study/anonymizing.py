@@ -31,7 +31,7 @@ from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.locations import locate_live
 from personare.govern.storage import open_plain, plain_size
-from personare.study.parallel import Workers, serial_sums
+from personare.study.parallel import Workers
 
 _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")  # of a body's signals, or else of a phone's log
 _READ: Mapping[str, tuple[str, ...]] = {**SUFFIXES, "physio": _TABLES, "text": (".txt",), "phone": _TABLES}
@@ -75,14 +75,13 @@ def anonymize_path(
         workers=workers or Workers(),
         tell=remark,
     )
-    with serial_sums():
-        if (source / "dataset_description.json").exists():
-            return work.cohort(source, Path(target), labels)
-        if labels:
-            raise DataError("Only a cohort has labels. Leave --label out, or import the files first.")
-        if source.is_file() and not (str(target).endswith(("/", os.sep)) or Path(target).is_dir()):
-            return work.file(source, Path(target))
-        return work.folder(source, Path(target))
+    if (source / "dataset_description.json").exists():
+        return work.cohort(source, Path(target), labels)
+    if labels:
+        raise DataError("Only a cohort has labels. Leave --label out, or import the files first.")
+    if source.is_file() and not (str(target).endswith(("/", os.sep)) or Path(target).is_dir()):
+        return work.file(source, Path(target))
+    return work.folder(source, Path(target))
 
 
 def key_of(target: Path) -> Path:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from personare.core.atomic import write_json
@@ -23,14 +22,6 @@ if TYPE_CHECKING:  # the database takes a moment to import, and one file does no
     from personare.govern.ledger import Ledger
 
 _SILENCE_S = 30  # after which a cluster of which nothing came is asked whether it is still there
-
-
-def serial_sums() -> Any:
-    """Hold linear algebra to one thread: on more, sums are made in another order and end in other digits.
-
-    What is made of recordings would else hang on the number of cores. Cores share recordings instead.
-    """
-    return threadpool_limits(limits=1, user_api="blas")
 
 
 class Progress:

@@ -12,6 +12,7 @@ from typing import Any
 
 from personare.core.atomic import write_text
 from personare.core.errors import DataError, OptionError, PersonareError
+from personare.core.randomness import serial_sums
 from personare.core.types import Cohort, Withheld
 from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
@@ -27,7 +28,7 @@ from personare.study.adapting import human_rows
 from personare.study.holdings import register
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, remove_dropped, remove_withdrawn
-from personare.study.parallel import Workers, serial_sums
+from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, kinds, read_plan, toml, with_setting
 from personare.study.study import Kind, Outcome, Study
 
