@@ -6,6 +6,7 @@ python benchmarks/words.py ../shared/data (once before: personare models fetch m
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ METHODS = {
     "text_redact, by person": {"policy": "person"},
     "text_redact, by text": {"policy": "recording"},
     "text_style": {},
+    "text_style, strength 0.25": {"strength": 0.25},
+    "text_style, strength 0.1": {"strength": 0.1},
 }
 
 
@@ -44,7 +47,7 @@ def texts(lines: pd.DataFrame, by: list[str], size: int) -> pd.DataFrame:
     return table.set_index(pd.Index([f"r{i}" for i in range(len(table))]))
 
 
-def hidden(table: pd.DataFrame, name: str, options: dict[str, str]) -> list[str]:
+def hidden(table: pd.DataFrame, name: str, options: dict[str, Any]) -> list[str]:
     """Hide every text as a release does."""
     method = registry.create("personare.anonymize", name.partition(",")[0], options)
     everybody = [""] * len(table)

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from personare.core.errors import DataError
-from personare.core.options import Count, check_options
+from personare.core.options import Count, Share, check_options
 from personare.core.types import Array, Track
 from personare.features.language import LISTS, check_english, words_of
 
@@ -40,6 +40,7 @@ class TextStyle:
     fit_on: ClassVar[str] = "everyone"
 
     shared: Count = 3  # people of the group that must use a word
+    strength: Share = 1.0  # how far habits are evened out, 0 (spelling alone) to 1; less keeps more that is read
     policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a text gets
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class TextStyle:
         expected = np.outer(seen.sum(axis=1), seen.sum(axis=0)) / seen.sum()
         spread = np.maximum(((seen - expected) ** 2 - expected).sum(axis=0), 0) / (expected**2).sum(axis=0)  # (W,)
         rates = (seen * spread + 1) / (expected * spread + 1)  # of each person, over that of all
-        kept = np.minimum(1, np.median(rates, axis=0) / rates)
+        kept = np.minimum(1, np.median(rates, axis=0) / rates) ** self.strength
         return _Equalized(words=words, kept=dict(zip(used, kept, strict=True)))
 
 

@@ -36,9 +36,9 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["subject", "emotion", "text"], index=[f"r{i}" for i in range(len(rows))])
 
 
-def styled(table: pd.DataFrame) -> dict[str, str]:
+def styled(table: pd.DataFrame, strength: float = 1.0) -> dict[str, str]:
     tracks = [(who, Track(kind="text", values=said)) for who, said in zip(table["subject"], table["text"], strict=True)]
-    method = TextStyle().fit(iter(tracks), rng=generator(0))
+    method = TextStyle(strength=strength).fit(iter(tracks), rng=generator(0))
     made = {i: method(t, subject=who, rng=generator(0, i)) for i, (who, t) in zip(table.index, tracks, strict=True)}
     return {i: str(track.values) for i, track in made.items()}
 
@@ -100,6 +100,15 @@ def test_of_a_stranger_words_are_kept_as_of_whoever_uses_them_most(table: pd.Dat
     said = Track(kind="text", values="Honestly, I laughed and it was fun. " * 40)
     left = str(method(said, subject="99", rng=generator(0)).values).split()
     assert left.count("honestly") < 30 < left.count("laughed")
+
+
+def test_strength_is_a_dial_from_spelling_alone_to_nobodys_habits(table: pd.DataFrame, hidden: dict[str, str]) -> None:
+    plain, half = styled(table, 0.0), styled(table, 0.5)
+    words, less, least = (sum(len(said.split()) for said in made.values()) for made in (plain, half, hidden))
+    assert words == sum(len(said.replace("...", "").split()) for said in table["text"]) > less > least
+    original = batch(table, dict(table["text"]))
+    named = [np.mean(ranks(original, batch(table, made)) == 0) for made in (plain, half, hidden)]
+    assert named[0] > 0.5 and named[0] > named[1] > named[2]
 
 
 def test_spellings_become_one() -> None:
