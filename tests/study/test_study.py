@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from personare.anonymize._recordings import Masks
 from personare.core.errors import DataError, OptionError, PolicyError
@@ -123,6 +124,19 @@ def test_nothing_is_studied_without_consent(made_up, small_plan, tmp_path):
     with pytest.raises((DataError, PolicyError), match="consent"):
         study(open_cohort(root), small_plan, tmp_path / "run", ledger)
     assert set(ledger.rows()["action"]) == {"run", "refused"}
+
+
+def test_linear_algebra_keeps_to_one_thread_while_a_study_runs(made_up, small_plan, tmp_path, monkeypatch):
+    seen = []
+
+    def look(*_):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        raise DataError("Seen enough.")
+
+    monkeypatch.setattr("personare.study.run.register", look)
+    with threadpool_limits(limits=2, user_api="blas"), pytest.raises(DataError, match="Seen enough"):
+        study(made_up, small_plan, tmp_path / "run")
+    assert set(seen) == {1}
 
 
 def test_the_same_run_twice_at_once_is_refused(made_up, small_plan, tmp_path):

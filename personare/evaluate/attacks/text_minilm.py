@@ -45,6 +45,8 @@ class TextMinilm:
         import torch
         from safetensors.torch import load_file
 
+        from personare.learn.loop import one_core
+
         weights, words = find_model("minilm"), find_model("minilm_words")
         sizes = {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
         network = BertModel(BertConfig(**sizes), add_pooling_layer=False).eval()
@@ -56,7 +58,7 @@ class TextMinilm:
         def encode(parts: list[str]) -> Array:
             read = tokens.encode_batch(parts)
             ids, mask = (torch.tensor([getattr(part, of) for part in read]) for of in ("ids", "attention_mask"))
-            with torch.inference_mode():
+            with one_core(), torch.inference_mode():
                 layer = network(input_ids=ids, attention_mask=mask).last_hidden_state  # (P, L, 384)
             return unit((layer * mask[:, :, None]).sum(dim=1).numpy())
 
